@@ -1,0 +1,1 @@
+"""EEG files to signals, pictures, findings and text."""

@@ -1,0 +1,240 @@
+"""Batches for training and evaluation: the one typed object that crosses from `corpus` to the models."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from corpus.artifacts import detect_artifacts
+from corpus.describe import write_narrative
+from corpus.features import MIN_POWER_UV2, Features, extract_features
+from corpus.findings import Fact, Findings, find
+from corpus.recording import Recording
+from corpus.segment import HISTORY_K, SEGMENT_S, Segment, continuous_stretches, stack_signals
+
+
+@dataclass(eq=False)
+class Batch:
+    """B segments of one channel layout.
+
+    Attributes:
+        signal_uv: (B, C, T) float32, µV.
+        history_uv: (B, K, C, T) float32, µV, oldest first; zeros where `history_mask` is false.
+        history_mask: (B, K) true where that preceding segment exists.
+        log_power: (B, K + 1, C, 7) natural logarithm of µV²: six bands and the variance, oldest segment first, the
+            current one last; zeros where there is no history.
+        ch_names: C electrode names.
+        narratives: B reference narratives (empty where none was asked for).
+        facts: B sets of facts of the reference findings.
+    """
+
+    signal_uv: Tensor
+    history_uv: Tensor
+    history_mask: Tensor
+    log_power: Tensor
+    ch_names: tuple[str, ...]
+    narratives: list[str]
+    facts: list[set[Fact]]
+
+    def __len__(self) -> int:
+        return len(self.signal_uv)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch with its tensors on a device."""
+        moved = {f.name: v.to(device) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **moved)
+
+
+def collate(
+    segments: Sequence[Segment], features: Sequence[Features], picks: Sequence[int], history_k: int = HISTORY_K
+) -> Batch:
+    """A batch, still without text, of the segments at `picks`.
+
+    Args:
+        segments: segments of one layout; `Segment.history` indexes into this sequence.
+        features: of each segment.
+        picks: indices of the B segments of the batch.
+        history_k: K.
+    """
+    signal = stack_signals(segments).astype(np.float32, copy=False)
+    power = np.stack([log_power(f) for f in features])
+    history = np.full((len(picks), history_k), -1)
+    for row, pick in enumerate(picks):
+        known = segments[pick].history[-history_k:] if history_k else ()
+        history[row, history_k - len(known) :] = known
+    mask = history >= 0
+    history_uv = np.where(mask[..., None, None], signal[history], np.float32(0))
+    history_power = np.where(mask[..., None, None], power[history], np.float32(0))
+    return Batch(
+        signal_uv=torch.from_numpy(signal[list(picks)]),
+        history_uv=torch.from_numpy(history_uv),
+        history_mask=torch.from_numpy(mask),
+        log_power=torch.from_numpy(np.concatenate([history_power, power[list(picks)][:, None]], axis=1)),
+        ch_names=segments[0].ch_names,
+        narratives=[],
+        facts=[],
+    )
+
+
+def log_power(features: Features) -> np.ndarray:
+    """(C, 7) float32: natural logarithm of the six band powers and of the variance of each channel, µV²."""
+    power = np.concatenate([features.channel_band_power_uv2, features.channel_power_uv2[:, None]], axis=1)
+    return np.log(power + MIN_POWER_UV2).astype(np.float32)
+
+
+def segment_batches(
+    findings: Sequence[Findings], batch_size: int, seed: int = 0, history_k: int = HISTORY_K
+) -> Iterator[Batch]:
+    """The segments of one recording in order, with reference narratives and facts; the last batch may be smaller."""
+    for start in range(0, len(findings), batch_size):
+        wanted = range(start, min(start + batch_size, len(findings)))
+        first = min([start, *(h for i in wanted for h in findings[i].segment.history)])
+        part = [_shifted(f, first) for f in findings[first : wanted.stop]]
+        batch = collate([f.segment for f in part], [f.features for f in part], [i - first for i in wanted], history_k)
+        batch.narratives = [write_narrative(findings[i], seed + i) for i in wanted]
+        batch.facts = [findings[i].facts for i in wanted]
+        yield batch
+
+
+def _shifted(findings: Findings, offset: int) -> Findings:
+    segment = findings.segment
+    return replace(
+        findings, segment=replace(segment, history=tuple(h - offset for h in segment.history if h >= offset))
+    )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What a random crop undergoes; each probability is a batch's.
+
+    Attributes:
+        no_history: the crop stands at the start of a recording.
+        drop_channels: a random subset of at least `min_channels` electrodes is kept.
+        channel_gain: standard deviation of a log gain a channel, the same over a crop and its history.
+        band_gain: standard deviation of a log gain of the spectrum that changes between history and crop.
+    """
+
+    no_history: float = 0.1
+    drop_channels: float = 0.3
+    min_channels: int = 8
+    channel_gain: float = 0.3
+    band_gain: float = 0.4
+
+
+class CropDataset(Dataset[Batch]):
+    """Random ten-second crops with their history, a batch an item, made anew each epoch from recordings in memory.
+
+    Args:
+        recordings: preprocessed, long enough for a crop (shorter ones are left out).
+        batch_size: B.
+        n_batches: items an epoch.
+        seed: item i of epoch e depends on (seed, e, i) alone.
+        history_k: K; crops of too short recordings have less history.
+        narrate: measure the crops and write reference narratives.
+        augmentation: None for crops as recorded.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        batch_size: int,
+        n_batches: int,
+        seed: int = 0,
+        history_k: int = HISTORY_K,
+        narrate: bool = True,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.batch_size, self.n_batches, self.seed = batch_size, n_batches, seed
+        self.history_k, self.narrate, self.augmentation = history_k, narrate, augmentation
+        self.epoch = 0
+        self._length = round(SEGMENT_S * recordings[0].sfreq) if recordings else 0
+        layouts: dict[tuple[str, ...], list[tuple[np.ndarray, int, int]]] = {}
+        for recording in recordings:
+            for start, stop in continuous_stretches(recording):
+                if stop - start >= self._length:
+                    layouts.setdefault(recording.ch_names, []).append((recording.signal_uv, start, stop))
+        if not layouts:
+            raise ValueError(
+                f"got {len(recordings)} recordings without 10 s of signal, expected at least one that long"
+            )
+        self._sfreq = recordings[0].sfreq
+        self._layouts = list(layouts.items())
+        weights = np.array([np.sqrt(sum(b - a for _, a, b in parts)) for _, parts in self._layouts])
+        self._layout_probability = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __getitem__(self, item: int) -> Batch:
+        if not 0 <= item < self.n_batches:
+            raise IndexError(item)
+        rng = np.random.default_rng([self.seed, self.epoch, item])
+        ch_names, parts = self._layouts[rng.choice(len(self._layouts), p=self._layout_probability)]
+        kept = self._pick_channels(rng, len(ch_names))
+        names = tuple(ch_names[i] for i in kept)
+        lengths = np.array([stop - start for _, start, stop in parts], dtype=float)
+        segments: list[Segment] = []
+        picks = []
+        for part in rng.choice(len(parts), size=self.batch_size, p=lengths / lengths.sum()):
+            segments += self._crop(rng, parts[part], kept, names, len(segments))
+            picks.append(len(segments) - 1)
+        features = extract_features(segments)
+        batch = collate(segments, features, picks, self.history_k)
+        if self.narrate:
+            found = [find(segments[i], features[i], detect_artifacts(segments[i], features[i])) for i in picks]
+            batch.narratives = [write_narrative(f, int(rng.integers(2**31))) for f in found]
+            batch.facts = [f.facts for f in found]
+        return batch
+
+    def _pick_channels(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        aug = self.augmentation
+        if aug is None or count <= aug.min_channels or rng.random() >= aug.drop_channels:
+            return np.arange(count)
+        return np.sort(rng.permutation(count)[: rng.integers(aug.min_channels, count + 1)])
+
+    def _crop(
+        self,
+        rng: np.random.Generator,
+        part: tuple[np.ndarray, int, int],
+        kept: np.ndarray,
+        names: tuple[str, ...],
+        offset: int,
+    ) -> list[Segment]:
+        """A random crop behind its history, as segments whose indices begin at `offset`."""
+        signal, start, stop = part
+        aug, length = self.augmentation, self._length
+        depth = min(self.history_k, (stop - start) // length - 1)
+        if aug is not None and rng.random() < aug.no_history:
+            depth = int(rng.integers(0, depth + 1))
+        begin = int(rng.integers(start, stop - (depth + 1) * length + 1))
+        windows = signal[kept, begin : begin + (depth + 1) * length].reshape(len(kept), depth + 1, length)
+        if aug is not None:
+            windows = _augment(rng, windows, aug, self._sfreq)
+        return [
+            Segment(
+                index=offset + i,
+                start_s=(begin + i * length) / self._sfreq,
+                duration_s=SEGMENT_S,
+                signal_uv=windows[:, i],
+                sfreq=self._sfreq,
+                ch_names=names,
+                history=tuple(range(offset, offset + i)),
+            )
+            for i in range(depth + 1)
+        ]
+
+
+def _augment(rng: np.random.Generator, windows: np.ndarray, aug: Augmentation, sfreq: float) -> np.ndarray:
+    """Gains a channel and, for the last of the windows (C, K + 1, T), a smooth random gain over the spectrum."""
+    gain = np.exp(rng.normal(0, 0.3) + rng.normal(0, aug.channel_gain, len(windows)) * (rng.random() < 0.5))
+    windows = (windows * gain[:, None, None]).astype(np.float32)
+    if rng.random() < 0.5:
+        freqs = np.fft.rfftfreq(windows.shape[-1], 1 / sfreq)
+        knots = np.array([1.0, 4.0, 8.0, 12.0, 30.0, 50.0, 75.0])
+        log_gain = np.interp(np.log(np.maximum(freqs, 0.1)), np.log(knots), rng.normal(0, aug.band_gain, len(knots)))
+        shaped = np.fft.rfft(windows[:, -1]) * np.exp(log_gain)
+        windows[:, -1] = np.fft.irfft(shaped, windows.shape[-1])
+    return windows

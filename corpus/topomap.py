@@ -1,0 +1,337 @@
+"""Scalp potential maps: one linear operator per electrode layout, then thousands of pictures a second.
+
+The map is the one that MNE-Python draws for EEG by default (`mne.viz.plot_topomap`: azimuthal equidistant projection
+on a 95 mm sphere, Clough-Tocher interpolation, a ring of extra points that carry the mean of their neighbours). Every
+step is linear in the electrode values, so it is computed once per layout, as a matrix from electrodes to pixels.
+Letters: B maps, C channels, T samples, H = W = size pixels, E border points.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from random import Random
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from scipy.interpolate import CloughTocher2DInterpolator
+from scipy.spatial import Delaunay
+
+from corpus.montage import electrode_positions, region_of, side_of
+
+if TYPE_CHECKING:
+    import torch
+
+ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, "torch.Tensor")
+
+HEAD_RADIUS_M = 0.095
+_RDBU_R = (  # ColorBrewer "RdBu", 11 classes, from blue (negative) to red (positive)
+    *((5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240), (247, 247, 247)),
+    *((253, 219, 199), (244, 165, 130), (214, 96, 77), (178, 24, 43), (103, 0, 31)),
+)
+_NEUTRAL, _WHITE = 128, 256  # rows of the colour table: zero potential, and the paper around the head
+_HALF_SCALE = 127.999  # +-peak lands in rows 0 and 255
+_SMALLEST_PEAK_UV = 1e-30  # below it a map counts as zero: it is drawn neutral and nothing overflows
+_CHUNK = 16  # maps at a time on a CPU, so that the product stays in the cache
+_CHUNK_GPU = 256
+
+
+def project_to_plane(positions: np.ndarray) -> np.ndarray:
+    """Flatten the head: azimuthal equidistant projection, the horizon (90 degrees from the vertex) at the true radius.
+
+    Args:
+        positions: (C, 3) metres, MNE head frame (x right, y front, z up).
+
+    Returns:
+        (C, 2) metres, x right, y front.
+    """
+    radius = np.linalg.norm(positions, axis=1)
+    polar = np.arccos(positions[:, 2] / radius)
+    azimuth = np.arctan2(positions[:, 1], positions[:, 0])
+    return (radius * polar / (np.pi / 2))[:, None] * np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1)
+
+
+def _triangulate(points: np.ndarray, map_radius: float) -> Delaunay:
+    """Triangulate the (C, 2) electrodes and a ring of border points around the map; the ring comes last."""
+    centred = points - points.mean(axis=0)
+    spread = np.linalg.svd(centred, compute_uv=False)
+    if len(points) < 4 or spread[1] < 1e-3 * spread[0]:  # too few, or on one line: neighbours along the line
+        axis = np.linalg.svd(centred, full_matrices=False)[2][0]
+        spacing = np.median(np.linalg.norm(np.diff(points[np.argsort(centred @ axis)], axis=0), axis=1))
+        return Delaunay(np.concatenate([points, _ring(map_radius, spacing)]))
+    triangles = Delaunay(points, incremental=True)
+    first, second, third = points[triangles.simplices].swapaxes(0, 1)
+    edges = np.concatenate([first - second, second - third])  # two of the three edges, as MNE counts them
+    triangles.add_points(_ring(map_radius, np.median(np.linalg.norm(edges, axis=1))))
+    return triangles
+
+
+def _ring(map_radius: float, spacing: float) -> np.ndarray:
+    """Place (E, 2) border points, about as far from each other as the electrodes are, outside the map."""
+    count = max(12, round(2 * np.pi / np.arcsin(min(spacing / map_radius, 1.0))))
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return (1.1 * map_radius + spacing) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _border_weights(triangles: Delaunay, n_chans: int) -> np.ndarray:
+    """Weights (E, C): each border point is the mean of the electrodes it touches, else the mean of the border."""
+    starts, neighbours = triangles.vertex_neighbor_vertices
+    weights = np.zeros((len(triangles.points) - n_chans, n_chans))
+    for row, vertex in enumerate(range(n_chans, len(triangles.points))):
+        touching = neighbours[starts[vertex] : starts[vertex + 1]]
+        touching = touching[touching < n_chans]
+        weights[row, touching] = 1 / max(len(touching), 1)
+    touches = weights.any(axis=1)
+    weights[~touches] = weights[touches].mean(axis=0)
+    return weights
+
+
+@lru_cache(maxsize=32)
+def _layout_operator(ch_names: tuple[str, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Build the (H*W, C) float32 operator and (H*W,) float32 row of the colour table from which each pixel starts."""
+    points = project_to_plane(electrode_positions(ch_names))
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2) + np.eye(len(points))
+    if distance.min() < 1e-6:
+        pair = np.unravel_index(distance.argmin(), distance.shape)
+        names = " and ".join(ch_names[i] for i in pair)
+        raise ValueError(f"got {names} at one place, expected one electrode per place; drop one of the two")
+    map_radius = max(HEAD_RADIUS_M, 1.01 * float(np.linalg.norm(points, axis=1).max()))
+    grid = np.linspace(-map_radius, map_radius, size)
+    pixels = np.stack(np.meshgrid(grid, -grid), axis=-1).reshape(-1, 2)  # the first row of the picture is the front
+    inside = np.linalg.norm(pixels, axis=1) <= map_radius
+    operator = np.zeros((size * size, len(points)), dtype=np.float32)
+    if len(points) == 1:
+        operator[inside] = 1.0
+    else:
+        triangles = _triangulate(points, map_radius)
+        basis = np.concatenate([np.eye(len(points)), _border_weights(triangles, len(points))])
+        operator[inside] = CloughTocher2DInterpolator(triangles, basis)(pixels[inside])
+    operator.setflags(write=False)
+    return operator, np.where(inside, _NEUTRAL, _WHITE).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _colour_table() -> np.ndarray:
+    """Build the (257, 3) uint8 table: matplotlib's RdBu_r in 256 steps, then white."""
+    place, anchors = np.linspace(0, len(_RDBU_R) - 1, 256), np.array(_RDBU_R, dtype=float)
+    steps = np.stack([np.interp(place, np.arange(len(_RDBU_R)), channel) for channel in anchors.T], axis=1)
+    return np.concatenate([steps.round(), np.full((1, 3), 255.0)]).astype(np.uint8)
+
+
+def _require_finite(finite: bool) -> None:
+    if not finite:
+        raise ValueError("got potential_uv with NaN or infinite values, expected finite microvolts; drop those maps")
+
+
+@lru_cache(maxsize=32)
+def _tensors_on(ch_names: tuple[str, ...], size: int, device: "torch.device") -> "list[torch.Tensor]":
+    """Copy the transposed operator (C, H*W), the first rows (H*W,) and the colour table (257, 3) to a device."""
+    import torch
+
+    operator, first_row = _layout_operator(ch_names, size)
+    return [torch.tensor(array, device=device) for array in (operator.T.copy(), first_row, _colour_table())]
+
+
+class TopomapRenderer:
+    """Draw scalp potential maps of one electrode layout (NeuroNarrator, Sec. 3.2: one topographic map per segment).
+
+    Red is positive, blue is negative, symmetric about zero: each map is scaled by its own largest absolute value inside
+    the head, so absolute amplitude is not in the picture; an all-zero map has the neutral colour. The head circle fills
+    the white picture, front up; where electrodes lie below the horizon it grows to hold them, as in MNE.
+
+    Small layouts draw too: two or three electrodes, or electrodes on one line, are triangulated together with the
+    border points; a single electrode gives a map of one colour, that of its sign.
+
+    Args:
+        ch_names: electrode names known to `corpus.montage`, at different places.
+        size: height and width of the picture, in pixels.
+
+    Attributes:
+        operator: (size*size, C) float32, electrodes to pixels, row by row from the upper left; zero outside the head.
+
+    Raises:
+        ValueError: no channels, a size below 2, or two electrodes at one place.
+    """
+
+    def __init__(self, ch_names: Sequence[str], size: int = 224) -> None:
+        if len(ch_names) == 0 or size < 2:
+            raise ValueError(
+                f"got {len(ch_names)} channels, size={size}, expected >= 1 and >= 2; pass names and pixels"
+            )
+        self.ch_names, self.size = tuple(ch_names), size
+        self.operator, self._first_row = _layout_operator(self.ch_names, size)
+
+    def __call__(self, potential_uv: ArrayOrTensor) -> ArrayOrTensor:
+        """Draw one picture per row.
+
+        Args:
+            potential_uv: (B, C) microvolts, numpy array or torch tensor.
+
+        Returns:
+            (B, size, size, 3) uint8, RGB: an array for an array, a tensor on the same device for a tensor.
+
+        Raises:
+            ValueError: wrong shape, or values that are not finite.
+        """
+        if potential_uv.ndim != 2 or potential_uv.shape[1] != len(self.ch_names):
+            raise ValueError(
+                f"got potential_uv of shape {tuple(potential_uv.shape)}, expected (B, {len(self.ch_names)}); "
+                "pass one row per map and one column per channel of this renderer"
+            )
+        draw = self._draw_numpy if isinstance(potential_uv, np.ndarray) else self._draw_torch
+        return draw(potential_uv).reshape(-1, self.size, self.size, 3)
+
+    def _draw_numpy(self, potential_uv: np.ndarray) -> np.ndarray:
+        """Draw (B, C) as (B, H*W, 3), a few maps at a time."""
+        _require_finite(bool(np.isfinite(potential_uv).all()))
+        potential = potential_uv.astype(np.float32)
+        table = np.ascontiguousarray(_colour_table().T)
+        pictures = np.empty((len(potential), self.size**2, 3), dtype=np.uint8)
+        for start in range(0, len(potential), _CHUNK):
+            steps = potential[start : start + _CHUNK] @ self.operator.T
+            peak = np.maximum(steps.max(axis=1, keepdims=True), -steps.min(axis=1, keepdims=True))
+            steps *= _HALF_SCALE / np.maximum(peak, _SMALLEST_PEAK_UV)
+            steps += self._first_row
+            index = steps.astype(np.intp)
+            for channel in range(3):  # three small tables read faster than one table of triples
+                pictures[start : start + _CHUNK, :, channel] = table[channel].take(index)
+        return pictures
+
+    def _draw_torch(self, potential_uv: "torch.Tensor") -> "torch.Tensor":
+        """Draw (B, C) as (B, H*W, 3) on the tensor's device; the same arithmetic as for numpy."""
+        import torch
+
+        _require_finite(bool(torch.isfinite(potential_uv).all()))
+        potential = potential_uv.detach().float()
+        operator, first_row, table = _tensors_on(self.ch_names, self.size, potential.device)
+        pictures = torch.empty((len(potential), self.size**2, 3), dtype=torch.uint8, device=potential.device)
+        chunk = _CHUNK if potential.device.type == "cpu" else _CHUNK_GPU
+        for start in range(0, len(potential), chunk):
+            with torch.autocast(potential.device.type, enabled=False):  # bfloat16 would show as bands of colour
+                steps = potential[start : start + chunk] @ operator
+            peak = steps.abs().amax(dim=1, keepdim=True)
+            index = steps.mul_(_HALF_SCALE / peak.clamp_min(_SMALLEST_PEAK_UV)).add_(first_row).int().flatten()
+            pictures[start : start + chunk] = table.index_select(0, index).view(-1, self.size**2, 3)
+        return pictures
+
+
+def median_potential(signal_uv: ArrayOrTensor) -> ArrayOrTensor:
+    """Take the potential at the temporal median sample, index T // 2 (NeuroNarrator, Sec. 3.2).
+
+    Args:
+        signal_uv: (..., C, T) microvolts, array or tensor.
+
+    Returns:
+        (..., C) microvolts; a view of the input.
+
+    Raises:
+        ValueError: fewer than two axes, or no samples.
+    """
+    if signal_uv.ndim < 2 or signal_uv.shape[-1] == 0:
+        raise ValueError(
+            f"got signal_uv of shape {tuple(signal_uv.shape)}, expected (..., C, T), T >= 1; pass channels by samples"
+        )
+    return signal_uv[..., signal_uv.shape[-1] // 2]
+
+
+_ROW_OF = {"frontal": "frontal", "central": "central", "temporal": "central", "parietal": "posterior"}
+_ROW_OF["occipital"] = "posterior"
+_AREAS = [f"{side} {row}" for row in ("frontal", "central", "posterior") for side in ("left", "midline", "right")]
+_LEVELS = ("strongly negative", "mildly negative", "near zero", "mildly positive", "strongly positive")
+_LEVEL_EDGES = (-0.45, -0.12, 0.12, 0.45)  # mean of an area as a share of the largest absolute value of the map
+_POLES = {  # by sign: both present, positive only, negative only
+    0: (
+        "The positive maximum lies at {high} and the negative minimum at {low}.",
+        "Most positive at {high}; most negative at {low}.",
+        "The red peak is near {high}, the blue trough near {low}.",
+    ),
+    1: ("Positive throughout, most of all at {high}, least at {low}.", "Red all over, from {high} down to {low}."),
+    -1: ("Negative throughout, most of all at {low}, least at {high}.", "Blue all over, from {low} up to {high}."),
+}
+_STRONGER = {  # by sign of the stronger pole
+    0: ("Both poles are about equally strong.", "Neither pole dominates."),
+    1: ("The positive pole is stronger.", "Red outweighs blue."),
+    -1: ("The negative pole is stronger.", "Blue outweighs red."),
+}
+_EXTENT = {  # by share of the electrodes that reach half of the peak
+    "focal": ("The field is focal.", "Only a few sites stand out."),
+    "regional": ("The field is regional.", "It covers part of the scalp."),
+    "widespread": ("The field is widespread.", "Most of the scalp takes part."),
+}
+_FLAT = ("The map is flat: no potential anywhere.", "A flat map without poles.", "Every site is at zero.")
+
+
+@lru_cache(maxsize=32)
+def _site_groups(ch_names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Group channel indices by side, by row of the head, and by area ("left frontal")."""
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(ch_names):
+        row, side = _ROW_OF[region_of(name)], side_of(name)
+        for key in (row, side, f"{side} {row}"):
+            groups.setdefault(key, []).append(index)
+    return groups
+
+
+def _describe_poles(share: np.ndarray, ch_names: tuple[str, ...], rng: Random) -> str:
+    """Say where the extremes lie, which of them is stronger, and how much of the scalp reaches half of the peak."""
+    top, bottom = int(share.argmax()), int(share.argmin())
+    high, low = (f"{ch_names[i]} ({side_of(ch_names[i])} {region_of(ch_names[i])})" for i in (top, bottom))
+    only = int(share[bottom] >= 0) - int(share[top] <= 0)
+    sentences = [rng.choice(_POLES[only]).format(high=high, low=low)]
+    if only == 0:
+        surplus = float(share[top] + share[bottom])
+        sentences.append(rng.choice(_STRONGER[int(surplus > 0.2) - int(surplus < -0.2)]))
+    involved = float((np.abs(share) >= 0.5).mean())
+    extent = "focal" if involved <= 0.2 else "widespread" if involved >= 0.5 else "regional"
+    return " ".join([*sentences, rng.choice(_EXTENT[extent])])
+
+
+def _describe_balance(share: np.ndarray, ch_names: tuple[str, ...], rng: Random) -> str:
+    """Compare left with right and front with back, where the layout has both; else an empty string."""
+    groups, clauses = _site_groups(ch_names), []
+    for one, other, words in (("left", "right", ("left", "right")), ("frontal", "posterior", ("front", "back"))):
+        if one not in groups or other not in groups:
+            continue
+        difference = float(share[groups[one]].mean() - share[groups[other]].mean())
+        more, less = words if difference >= 0 else words[::-1]
+        much = "much " * (abs(difference) >= 0.5)
+        even = (f"{words[0]} and {words[1]} balanced", f"{words[1]} like {words[0]}")
+        uneven = (f"{more} {much}more positive than {less}", f"{more} {much}higher than {less}")
+        clauses.append(rng.choice(even if abs(difference) < 0.12 else uneven))
+    return "; ".join(clauses).capitalize() + "." * bool(clauses)
+
+
+def _describe_areas(share: np.ndarray, ch_names: tuple[str, ...], rng: Random) -> str:
+    """List the areas of the head under the five words for polarity and level."""
+    groups, listed = _site_groups(ch_names), dict[str, list[str]]()
+    for area in filter(groups.__contains__, _AREAS):
+        level = _LEVELS[int(np.searchsorted(_LEVEL_EDGES, share[groups[area]].mean()))]
+        listed.setdefault(level, []).append(area)
+    levels = rng.sample(list(listed), len(listed))
+    return " ".join(f"{level.capitalize()}: {', '.join(listed[level])}." for level in levels)
+
+
+def describe_map(potential_uv: np.ndarray, ch_names: Sequence[str], seed: int) -> str:
+    """Describe one map in plain words: a caption to pretrain a small map encoder with.
+
+    It says where the maximum and the minimum lie (electrode, side, region), which pole is stronger, how far the field
+    spreads, how left compares with right and front with back, and the polarity and level of up to nine areas (left,
+    midline, right; frontal, central with temporal, posterior). All of it is relative to the largest absolute value, as
+    in the picture, so no microvolts appear. The seed changes wording and order, never the facts.
+
+    Args:
+        potential_uv: (C,) microvolts.
+        ch_names: C electrode names.
+        seed: the same seed and map give the same text.
+
+    Raises:
+        ValueError: wrong shape, or values that are not finite.
+    """
+    if len(ch_names) == 0 or potential_uv.shape != (len(ch_names),):
+        shape = potential_uv.shape
+        raise ValueError(f"got potential_uv of shape {shape}, expected ({len(ch_names)},), >= 1 channel; pass one map")
+    _require_finite(bool(np.isfinite(potential_uv).all()))
+    rng, names, peak = Random(seed), tuple(ch_names), float(np.abs(potential_uv).max())
+    if peak <= _SMALLEST_PEAK_UV:
+        return rng.choice(_FLAT)
+    sentences = [say(potential_uv / peak, names, rng) for say in (_describe_poles, _describe_balance, _describe_areas)]
+    rng.shuffle(sentences)
+    return " ".join(sentence for sentence in sentences if sentence)

@@ -1,0 +1,1 @@
+"""Neural encoders: tensors in, tensors out."""

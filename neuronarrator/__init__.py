@@ -1,0 +1,3 @@
+"""Alignment, narration, verification and reports."""
+
+from neuronarrator.version import __version__

@@ -1,0 +1,90 @@
+"""Stage 1: align signals with their topomaps by a SigLIP loss (NeuroNarrator, Sec. 3.3.2)."""
+
+import math
+from pathlib import Path
+
+import lightning as L
+import torch
+from open_clip.loss import SigLipLoss
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.optim.lr_scheduler import LambdaLR
+
+from corpus.dataset import Batch
+from encoders.labram import SignalEncoder
+from encoders.presets import SIGNAL_ENCODER_PRESETS
+from encoders.topomap import TopomapEncoder
+from neuronarrator.dual_encoder import DualEncoder
+from neuronarrator.metrics import RetrievalRecall
+from neuronarrator.optim import cosine_with_warmup, parameter_groups
+
+
+class AlignmentTask(L.LightningModule):
+    """Signal encoder and both projectors learn; the topomap encoder is frozen by construction.
+
+    Args:
+        encoder: size of both encoders, "tiny" or "base".
+        width: D of the shared space, the hidden width of the LLM that follows (2560 in the paper).
+        batch_size: B of one loss; the bias starts at -log(B - 1), where a random model is indifferent. With -10, the
+            value for B of about 22,000, small batches do not learn.
+        topomap_weights: safetensors or checkpoint of the topomap encoder; None leaves it random.
+        learning_rate: peak, after a linear warm-up; a cosine leads to zero.
+        weight_decay: on matrices only, never on scale and bias.
+        warmup_steps: of the linear warm-up.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "tiny",
+        width: int = 2560,
+        batch_size: int = 32,
+        topomap_weights: str | None = None,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        warmup_steps: int = 100,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        signal = SignalEncoder(SIGNAL_ENCODER_PRESETS[encoder])
+        self.dual = DualEncoder(signal, TopomapEncoder(encoder, weights=topomap_weights), width)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.logit_bias = nn.Parameter(torch.tensor(-math.log(max(batch_size - 1, 1))))
+        self.loss = SigLipLoss()
+        self.recall = RetrievalRecall()
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """z_signal and z_topomap, (B, D) each, unit norm."""
+        z_signal = self.dual.encode_signal(batch.signal_uv, batch.ch_names)
+        z_topomap = self.dual.encode_topomap(batch.signal_uv, batch.ch_names)
+        return normalize(z_signal, dim=-1), normalize(z_topomap, dim=-1)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """SigLIP loss of one batch."""
+        z_signal, z_topomap = self.encode(batch)
+        loss = self.loss(z_signal, z_topomap, self.logit_scale.exp(), self.logit_bias)
+        accuracy = ((z_signal @ z_topomap.T).argmax(1).cpu() == torch.arange(len(batch))).float().mean()
+        self.log_dict({"train/siglip_loss": loss, "train/recall_at_1": accuracy}, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect embeddings: the gallery is the whole validation set."""
+        self.recall.update(*self.encode(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log recall@K and mean rank of both directions."""
+        self.log_dict({f"val/{name}": value for name, value in self.recall.compute().items()})
+        self.recall.reset()
+
+    def configure_optimizers(self) -> dict:
+        """AdamW with warm-up and cosine, stepped each batch."""
+        groups = parameter_groups(self, self.hparams["weight_decay"])
+        optimizer = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.98))
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = LambdaLR(optimizer, cosine_with_warmup(self.hparams["warmup_steps"], total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def load_dual(path: str | Path) -> dict[str, Tensor]:
+    """The weights of the dual encoder in an alignment checkpoint."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("dual."): value for name, value in state.items() if name.startswith("dual.")}

@@ -1,0 +1,133 @@
+"""The command line: narrate recordings, evaluate models, simulate EEG, and train by the Lightning CLI."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from corpus.recording import RecordingError
+from neuronarrator.version import __version__
+
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 where something failed, 2 where the words are off."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in TRAINER_COMMANDS:
+        run_trainer(argv)
+        return 0
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except (RecordingError, FileNotFoundError) as error:
+        print(f"neuronarrator: {error}", file=sys.stderr)
+        return 1
+
+
+def run_trainer(argv: Sequence[str]) -> Any:
+    """`neuronarrator fit --config experiments/...`: the whole of training is one LightningCLI."""
+    from lightning.pytorch.cli import LightningCLI
+
+    return LightningCLI(args=list(argv), seed_everything_default=0, save_config_kwargs={"overwrite": True})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="neuronarrator",
+        description="EEG recordings to clinical narratives, every claim checked against the signal. Research use only.",
+        epilog="Training: neuronarrator fit --config experiments/align/tiny.yaml (also validate, test, predict).",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    narrate = commands.add_parser("narrate", help="write a report of each recording")
+    narrate.add_argument("recordings", nargs="+", type=Path, metavar="REC", help="files of any format MNE reads")
+    narrate.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the reports")
+    narrate.add_argument("--formats", default="html,json,md", help="any of html,json,md (default: all)")
+    _model_arguments(narrate)
+    narrate.set_defaults(run=_narrate)
+
+    evaluate = commands.add_parser("evaluate", help="score a model on recordings")
+    evaluate.add_argument("what", choices=("retrieval", "narratives"))
+    evaluate.add_argument("--data", required=True, type=Path, metavar="PATH", help="folder of recordings, or one file")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="also write the scores here")
+    _model_arguments(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+    simulate = commands.add_parser("simulate", help="write a simulated recording as EDF+")
+    simulate.add_argument("file", type=Path, metavar="FILE.edf")
+    simulate.add_argument("--duration", type=float, default=120.0, help="seconds (default: 120)")
+    simulate.add_argument("--seed", type=int, default=0)
+    simulate.set_defaults(run=_simulate)
+    return parser
+
+
+def _model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="tiny", metavar="NAME|PATH", help="default: tiny, which ships with the package")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+
+
+def _load_model(args: argparse.Namespace) -> Any:
+    import torch
+
+    from neuronarrator.narrator import Narrator
+
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Narrator.from_pretrained(args.model, device=device)
+
+
+def _narrate(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from neuronarrator.narrate import load_for_model, narrate_recording
+    from neuronarrator.report import write_report
+
+    narrator = _load_model(args)
+    formats = tuple(args.formats.split(","))
+    failed = 0
+    for path in args.recordings:
+        try:
+            recording = load_for_model(path)
+            with tqdm(desc=path.name, unit="segment") as bar:
+
+                def show(done: int, total: int, bar: tqdm = bar) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
+
+                narrated = narrate_recording(narrator, recording, on_progress=show)
+            written = write_report(narrated.document, narrated.recording, narrated.topomaps, args.out, formats)
+            print(*written.values(), sep="\n")
+        except RecordingError as error:
+            failed += 1
+            print(f"neuronarrator: {path.name}: {error}", file=sys.stderr)
+    if failed:
+        print(f"neuronarrator: {failed} of {len(args.recordings)} recordings failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from neuronarrator.evaluate import evaluate_narratives, evaluate_retrieval
+
+    run = {"retrieval": evaluate_retrieval, "narratives": evaluate_narratives}[args.what]
+    scores = run(_load_model(args), args.data)
+    text = json.dumps(scores, indent=2)
+    print(text)
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(text + "\n")
+    return 0
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from corpus.simulate import random_preset, simulate, write_edf
+
+    simulation = simulate(random_preset(args.seed, duration_s=args.duration), args.seed)
+    args.file.parent.mkdir(parents=True, exist_ok=True)
+    write_edf(simulation.recording, args.file)
+    print(args.file)
+    return 0

@@ -1,0 +1,4 @@
+"""Pure functions under thin `torchmetrics.Metric`s."""
+
+from neuronarrator.metrics.facts import FactF1, FactScore, fact_score
+from neuronarrator.metrics.retrieval import RetrievalRecall, recall_at_k, retrieval_ranks

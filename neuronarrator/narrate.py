@@ -1,0 +1,103 @@
+"""A recording in, a verified narrative out: the path that the command line, notebooks and evaluation share."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.dataset import Batch, segment_batches
+from corpus.findings import Findings, find_recording
+from corpus.preprocess import load_recording
+from corpus.recording import Recording, RecordingError, SetAside
+from corpus.topomap import TopomapRenderer, median_potential
+from encoders.labram import CHANNEL_NAMES, CHANNEL_ROWS
+from neuronarrator.document import build_document
+from neuronarrator.narrator import Generation, Narrator
+from neuronarrator.verify import VerifiedClaim, verify_narrative
+
+BATCH_SIZE = 32
+_KNOWN = {name.upper() for name in CHANNEL_NAMES[:CHANNEL_ROWS]}
+
+
+@dataclass(frozen=True, eq=False)
+class NarratedSegment:
+    """A segment's findings, what the narrator wrote about it, and the verdict on each of its claims."""
+
+    findings: Findings
+    generation: Generation
+    claims: list[VerifiedClaim]
+
+
+@dataclass(frozen=True, eq=False)
+class NarratedRecording:
+    """A recording, its narrated segments, their topomaps (S, 224, 224, 3) uint8, and the report document."""
+
+    recording: Recording
+    segments: list[NarratedSegment]
+    topomaps: np.ndarray
+    document: dict[str, Any]
+
+
+def load_for_model(path: str | Path) -> Recording:
+    """Read and preprocess a recording; electrodes the encoder has no row for are set aside.
+
+    Raises:
+        RecordingError: the file cannot be narrated; one line says why and what to do.
+    """
+    recording = load_recording(path)
+    known = [name.upper() in _KNOWN for name in recording.ch_names]
+    if all(known):
+        return recording
+    if not any(known):
+        raise RecordingError(
+            f"got electrodes {', '.join(recording.ch_names[:8])}, expected at least one of the encoder's vocabulary "
+            "(10-20 or 10-10 names); rename the channels"
+        )
+    unknown = [SetAside(n, "the encoder does not know this electrode") for n, k in zip(recording.ch_names, known, strict=True) if not k]
+    return replace(
+        recording,
+        signal_uv=recording.signal_uv[known],
+        ch_names=tuple(n for n, k in zip(recording.ch_names, known, strict=True) if k),
+        set_aside=(*recording.set_aside, *unknown),
+    )
+
+
+def narrate_recording(
+    narrator: Narrator,
+    recording: Recording,
+    batch_size: int = BATCH_SIZE,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> NarratedRecording:
+    """Measure, narrate and verify every segment of a preprocessed recording.
+
+    Args:
+        narrator: in eval mode.
+        recording: from `load_for_model`.
+        batch_size: segments a generation batch.
+        on_progress: called with the number of segments done and of all segments after each batch.
+
+    Raises:
+        RecordingError: no continuous stretch holds a whole segment.
+    """
+    findings = find_recording(recording)
+    if not findings:
+        raise RecordingError(
+            f"got {recording.duration_s:.1f} s of signal in stretches below 10 s, expected at least one continuous "
+            "stretch of 10 s; use a longer or less interrupted recording"
+        )
+    segments: list[NarratedSegment] = []
+    for batch, part in _batches(findings, batch_size, narrator.config.history_k):
+        for found, generation in zip(part, narrator.generate(batch.to(narrator.device)), strict=True):
+            segments.append(NarratedSegment(found, generation, verify_narrative(generation.text, found)))
+        if on_progress is not None:
+            on_progress(len(segments), len(findings))
+    potential = np.stack([median_potential(f.segment.signal_uv) for f in findings])
+    topomaps = np.asarray(TopomapRenderer(recording.ch_names)(potential))
+    return NarratedRecording(recording, segments, topomaps, build_document(recording, segments, narrator.card))
+
+
+def _batches(findings: Sequence[Findings], size: int, history_k: int) -> Iterator[tuple[Batch, Sequence[Findings]]]:
+    for i, batch in enumerate(segment_batches(findings, size, history_k=history_k)):
+        yield batch, findings[i * size : i * size + len(batch)]

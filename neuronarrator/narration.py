@@ -1,0 +1,82 @@
+"""Stage 2: the narrator learns to write the reference narrative (NeuroNarrator, Sec. 3.4.2)."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+from torchmetrics.functional.text import rouge_score
+
+from corpus.dataset import Batch
+from neuronarrator.alignment import load_dual
+from neuronarrator.metrics import FactF1
+from neuronarrator.narrator import Narrator, NarratorConfig
+from neuronarrator.optim import cosine_with_warmup, parameter_groups
+from neuronarrator.tokenizer import load_or_train_tokenizer
+
+
+class NarrationTask(L.LightningModule):
+    """Trains a `Narrator` by the negative log-likelihood of the reference narratives.
+
+    Args:
+        narrator: its configuration.
+        tokenizer: directory of a tokenizer; None trains a SentencePiece vocabulary on the offline writer's narratives.
+        vocab_size: of that vocabulary.
+        alignment_checkpoint: of stage 1; None starts from random encoders.
+        train_dual: encoders and projectors learn too, as in the paper; else they stay as stage 1 left them, which
+            keeps their retrieval as it was.
+        learning_rate: peak, after a linear warm-up; a cosine leads to zero.
+        weight_decay: on matrices only.
+        warmup_steps: of the linear warm-up.
+    """
+
+    def __init__(
+        self,
+        narrator: NarratorConfig,
+        tokenizer: str | None = None,
+        vocab_size: int = 1000,
+        alignment_checkpoint: str | None = None,
+        train_dual: bool = True,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup_steps: int = 100,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.narrator = Narrator(narrator, load_or_train_tokenizer(tokenizer, vocab_size))
+        if alignment_checkpoint is not None:
+            self.narrator.dual.load_state_dict(load_dual(alignment_checkpoint))
+        if not train_dual:
+            self.narrator.dual.requires_grad_(False)
+        self.fact_f1 = FactF1()
+        self.rouge_l = MeanMetric()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean negative log-likelihood of the answer tokens."""
+        loss = self.narrator(batch).loss
+        self.log("train/nll_loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss, and the scores of generated narratives."""
+        self.log("val/nll_loss", self.narrator(batch).loss, batch_size=len(batch), on_epoch=True)
+        texts = [generation.text for generation in self.narrator.generate(batch)]
+        self.fact_f1.update(texts, batch.facts)
+        for text, reference in zip(texts, batch.narratives, strict=True):
+            self.rouge_l.update(rouge_score(text, reference, rouge_keys="rougeL")["rougeL_fmeasure"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log Fact-F1 and ROUGE-L."""
+        self.log_dict({"val/fact_f1": self.fact_f1.compute(), "val/rouge_l": self.rouge_l.compute()}, prog_bar=True)
+        self.fact_f1.reset()
+        self.rouge_l.reset()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with warm-up and cosine, stepped each batch."""
+        groups = parameter_groups(self, self.hparams["weight_decay"])
+        optimizer = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.98))
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = LambdaLR(optimizer, cosine_with_warmup(self.hparams["warmup_steps"], total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

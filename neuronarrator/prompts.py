@@ -1,0 +1,87 @@
+"""The prompt of the narrator as pure functions: ChatML with placeholders, splicing, label masking, padding.
+
+Sequence (NeuroNarrator, Eq. 6): history embeddings, current signal, current topomap, instruction. A placeholder token
+stands for each soft prompt; its embedding is replaced.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+IGNORE_INDEX = -100
+PLACEHOLDERS = {
+    "history": "<|eeg_history|>",
+    "signal": "<|eeg|>",
+    "topomap": "<|topomap|>",
+    "spectrum": "<|spectrum|>",
+}
+SEQUENCE = ("history", "signal", "topomap", "spectrum")  # order in the prompt
+STATE_SPACE_INSTRUCTION = "The preceding segments lead to the current one; describe how it differs from them."
+TASK_INSTRUCTION = "Write the clinical narrative of the current EEG segment: frequency, space, artifacts."
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def build_prompt(tokenizer: PreTrainedTokenizerBase, counts: Mapping[str, int]) -> list[int]:
+    """Token ids of the prompt up to where the answer begins.
+
+    Args:
+        tokenizer: of the LLM, with the placeholders added and a chat template.
+        counts: how many soft prompts each modality has.
+
+    Returns:
+        Ids, N of them, with `counts[m]` copies of the placeholder of each modality m.
+    """
+    soft = "".join(PLACEHOLDERS[name] * counts[name] for name in SEQUENCE if counts.get(name))
+    content = f"{soft}{STATE_SPACE_INSTRUCTION} {TASK_INSTRUCTION}"
+    messages = [{"role": "user", "content": content}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def splice(prompt_embeds: Tensor, prompt_ids: Tensor, placeholder_ids: Tensor, soft_prompts: Tensor) -> Tensor:
+    """Put soft prompts where the placeholders stand.
+
+    Args:
+        prompt_embeds: (N, D) token embeddings of the prompt.
+        prompt_ids: (N,) its ids.
+        placeholder_ids: ids that are placeholders.
+        soft_prompts: (B, S, D) in the order of the placeholders.
+
+    Returns:
+        (B, N, D).
+
+    Raises:
+        ValueError: the prompt does not hold S placeholders.
+    """
+    where = torch.isin(prompt_ids, placeholder_ids)
+    if int(where.sum()) != soft_prompts.shape[1]:
+        raise ValueError(
+            f"got {soft_prompts.shape[1]} soft prompts, expected {int(where.sum())}, one a placeholder of the prompt; "
+            "build the prompt with the counts of this batch"
+        )
+    embeds = prompt_embeds.expand(len(soft_prompts), -1, -1).clone()
+    embeds[:, where] = soft_prompts.to(embeds.dtype)
+    return embeds
+
+
+def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Right-pad token ids: ids (B, N) and attention mask (B, N), true on tokens."""
+    length = max(len(s) for s in sequences)
+    ids = torch.full((len(sequences), length), pad_id)
+    mask = torch.zeros(len(sequences), length, dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        mask[row, : len(sequence)] = True
+    return ids, mask
+
+
+def mask_labels(answer_ids: Tensor, answer_mask: Tensor, prompt_length: int) -> Tensor:
+    """Labels (B, prompt + answer): the answer's tokens; `IGNORE_INDEX` on the prompt and on padding."""
+    answer = answer_ids.masked_fill(~answer_mask, IGNORE_INDEX)
+    prompt = answer.new_full((len(answer), prompt_length), IGNORE_INDEX)
+    return torch.cat([prompt, answer], dim=1)

@@ -1,0 +1,138 @@
+"""The report as one self-contained HTML page: nothing is loaded from anywhere, and a content policy forbids it."""
+
+import base64
+import hashlib
+import json
+import re
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from corpus.recording import Recording
+from neuronarrator.report.header import footer, page_header, research_banner, summary, warnings
+from neuronarrator.report.measures import power_decades
+from neuronarrator.report.order import Row, page_rows
+from neuronarrator.report.segment import render_segment
+from neuronarrator.report.timeline import render_timeline
+from neuronarrator.report.topomaps import png_data_uri
+from neuronarrator.report.traces import Traces, encode_traces
+from neuronarrator.report.words import clean, escape, is_flagged
+
+PAGE_BYTES = 9_500_000  # aimed at for a whole page; the traces get what the rest leaves
+LEAST_TRACE_BYTES = 2_000_000
+SENSITIVITIES = (2, 3, 5, 7, 10, 15, 20, 30, 50, 100)  # µV/mm
+PX_PER_MM = 96 / 25.4  # a CSS millimetre
+PLOT_PX, ROW_PX = 540, (13, 28)  # height the rows share, and the least and most of one row
+SCRIPTS = ("decode.js", "draw.js", "page.js")
+
+
+def render_page(document: dict[str, Any], recording: Recording, topomaps: np.ndarray | None) -> str:
+    """The page of a checked, plain document.
+
+    Args:
+        document: the report document, plain JSON values.
+        recording: the recording it describes; signal (C, T) in µV.
+        topomaps: (S, H, W, 3) uint8 or None.
+    """
+    segments = document["segments"]
+    decades = power_decades(segments)
+    places = {segment["index"]: position for position, segment in enumerate(segments)}
+    maps = [None if topomaps is None else png_data_uri(topomaps[i]) for i in range(len(segments))]
+    script = "\n".join(_asset(name) for name in SCRIPTS)
+    parts = {
+        "title": escape(document["recording"]["file"]),
+        "style": _asset("page.css"),
+        "script": script,
+        "script_hash": f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
+        "banner": research_banner(document),
+        "header": page_header(document),
+        "warnings": warnings(document),
+        "summary": summary(document),
+        "timeline": render_timeline(document, recording.breaks_s),
+        "segments": "".join(render_segment(segment, i, maps[i], decades, places) for i, segment in enumerate(segments)),
+        "toolbar": _toolbar(segments),
+        "legend": _asset("legend.html"),
+    }
+    rows = page_rows(recording.ch_names)
+    budget = max(PAGE_BYTES - sum(len(part.encode("utf-8", "replace")) for part in parts.values()), LEAST_TRACE_BYTES)
+    spans = [(segment["start_s"], segment["duration_s"]) for segment in segments]
+    traces = encode_traces(recording, [row.index for row in rows], spans, budget)
+    parts["footer"] = footer(document, traces)
+    parts["data"] = _embedded_json(_page_data(document, recording, rows, traces))
+    parts["traces"] = "".join(
+        f'<script type="text/plain" id="trace-{i}">{block}</script>\n' for i, block in enumerate(traces.blocks)
+    )
+    return re.sub(r"<!--(\w+)-->", lambda match: parts[match[1]], _asset("page.html"))
+
+
+def _asset(name: str) -> str:
+    return files("neuronarrator.report").joinpath(name).read_text("utf-8")
+
+
+def _embedded_json(value: Any) -> str:
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _toolbar(segments: list[dict[str, Any]]) -> str:
+    buttons = "".join(
+        f'<button type="button" data-sensitivity="{value}" aria-pressed="false">{value}</button>'
+        for value in SENSITIVITIES
+    )
+    flagged = sum(is_flagged(segment) for segment in segments)
+    return (
+        _asset("toolbar.html")
+        .replace("<!--sensitivities-->", buttons)
+        .replace("<!--flagged-->", f"{flagged} of {len(segments)}")
+    )
+
+
+def _page_data(document: dict[str, Any], recording: Recording, rows: list[Row], traces: Traces) -> dict[str, Any]:
+    row_px = min(max(round(PLOT_PX / max(len(rows), 1)), ROW_PX[0]), ROW_PX[1])
+    place = {row.name: position for position, row in enumerate(rows)}
+    return {
+        "rows": [{"name": clean(row.name), "side": row.side, "gap": row.starts_chain} for row in rows],
+        "row_px": row_px,
+        "rate": round(traces.rate, 3),
+        "step_uv": traces.step_uv,
+        "sensitivities": SENSITIVITIES,
+        "sensitivity": _first_sensitivity(traces.extent_uv, row_px),
+        "segments": [
+            _segment_data(segment, length, document, recording, place)
+            for segment, length in zip(document["segments"], traces.lengths, strict=True)
+        ],
+    }
+
+
+def _first_sensitivity(extent_uv: float, row_px: int) -> int:
+    """The setting at which the middle 95 % of a typical channel fills one row."""
+    wanted = extent_uv * PX_PER_MM / row_px
+    return min(SENSITIVITIES, key=lambda value: abs(np.log(value / max(wanted, 0.1))))
+
+
+def _segment_data(
+    segment: dict[str, Any], length: int, document: dict[str, Any], recording: Recording, place: dict[str, int]
+) -> dict[str, Any]:
+    start, stop = segment["start_s"], segment["start_s"] + segment["duration_s"]
+    notes = document["recording"]["annotations"]
+    marks = [
+        {
+            "kind": clean(artifact["kind"]),
+            "start_s": artifact["start_s"],
+            "duration_s": artifact["duration_s"],
+            "rows": [place[name] for name in artifact["channels"] if name in place],
+        }
+        for artifact in segment["artifacts"]
+    ]
+    return {
+        "start_s": start,
+        "duration_s": segment["duration_s"],
+        "samples": length,
+        "artifacts": marks,
+        "annotations": [
+            {"start_s": note["start_s"], "text": clean(note["description"])}
+            for note in notes
+            if start <= note["start_s"] < stop
+        ],
+    }

@@ -1,0 +1,168 @@
+"""The signal as compact text inside the page: resampled, rounded and Rice coded to fit a budget of bytes.
+
+A neurologist's page needs every sample of the display rate, so the signal is coded without loss from there on: each
+channel of a segment is predicted from its own past (difference of order 0, 1 or 2) and, where that helps, from the row
+above it, and the residuals are written in the Rice code of lossless audio (R. F. Rice, JPL Publication 79-22, 1979).
+"""
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpus.recording import Recording
+
+# Rates in Hz (None: that of the recording) and steps in µV, best first; the first that fits the budget is taken.
+LADDER: tuple[tuple[float | None, float], ...] = (
+    (None, 0.5),
+    (128.0, 0.5),
+    (128.0, 1.0),
+    (100.0, 1.0),
+    (100.0, 2.0),
+    (80.0, 2.0),
+    (64.0, 2.0),
+    (64.0, 4.0),
+)
+PASS_EDGE = 0.4  # of the display rate: full amplitude up to here, falling to nothing at half the rate
+LIMIT = 2**20  # steps; larger values are clipped
+SAMPLED_SEGMENTS = 12  # segments a rung of the ladder is judged by
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Coded traces of all segments.
+
+    Attributes:
+        rate: samples a second on the page, Hz.
+        step_uv: what one integer step means, µV.
+        lengths: samples of each segment.
+        blocks: base64 text of each segment.
+        extent_uv: median over channels and segments of the range that holds the middle 95 % of the samples, µV.
+    """
+
+    rate: float
+    step_uv: float
+    lengths: tuple[int, ...]
+    blocks: tuple[str, ...]
+    extent_uv: float
+
+
+def encode_traces(recording: Recording, rows: list[int], spans: list[tuple[float, float]], budget: int) -> Traces:
+    """Code the segments of a recording so that their text takes at most `budget` characters, if any rung does.
+
+    Args:
+        recording: signal (C, T) in µV.
+        rows: channel indices in page order; neighbours on the page predict each other.
+        spans: start and duration of each segment in the recording, seconds.
+        budget: characters of base64 for all segments together.
+    """
+    signal = np.nan_to_num(recording.signal_uv[rows], posinf=0.0, neginf=0.0).astype(np.float32, copy=False)
+    pieces: list[np.ndarray] = []
+    cut_at = 0.0
+    for rung, (wanted, step) in enumerate(LADDER):
+        rate = min(wanted or recording.sfreq, recording.sfreq)
+        if rate != cut_at:
+            pieces, cut_at = _cut(resample(signal, recording.sfreq, rate), rate, spans), rate
+        last = rung == len(LADDER) - 1
+        if not last and _estimate(pieces, step) > budget:
+            continue
+        blocks = [base64.b64encode(encode_block(_steps(piece, step))).decode("ascii") for piece in pieces]
+        if last or sum(map(len, blocks)) <= budget:
+            break
+    return Traces(rate, step, tuple(p.shape[1] for p in pieces), tuple(blocks), _extent(pieces))
+
+
+def resample(signal: np.ndarray, sfreq: float, rate: float) -> np.ndarray:
+    """Resample (C, T) to a lower rate in the frequency domain, with a cosine edge instead of a brick wall."""
+    if rate >= sfreq:
+        return signal
+    count = signal.shape[1]
+    pad = min(round(sfreq), count - 1)
+    total = count + 2 * pad
+    target = round(total * rate / sfreq)
+    freqs = np.fft.rfftfreq(total, 1 / sfreq)[: target // 2 + 1]
+    edge = np.clip((freqs / rate - PASS_EDGE) / (0.5 - PASS_EDGE), 0, 1)
+    taper = (0.5 + 0.5 * np.cos(np.pi * edge)) * (target / total)
+    first, length = round(pad * target / total), round(count * target / total)
+    rows = []
+    for row in signal:  # one at a time: a night of 64 channels must not need its spectrum at once
+        padded = np.pad(row, pad, mode="reflect", reflect_type="odd")
+        spectrum = np.fft.rfft(padded)[: len(taper)] * taper
+        rows.append(np.fft.irfft(spectrum, target)[first : first + length].astype(np.float32))
+    return np.stack(rows)
+
+
+def encode_block(steps: np.ndarray) -> bytes:
+    """Rice code of one segment.
+
+    Args:
+        steps: (C, N) integers.
+
+    Returns:
+        One byte a channel (bits 0-4 the Rice parameter k, 5-6 the order of difference, 7 set where the channel above
+        was subtracted), then the bits of all residuals in order: quotient zeros, a one, k low bits.
+    """
+    if not steps.size:
+        return b""
+    coded, k, which = _best_prediction(steps.astype(np.int64))
+    head = (k | which << 5).astype(np.uint8)
+    return head.tobytes() + _pack(coded, k)
+
+
+def _best_prediction(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    above = np.concatenate([np.zeros_like(steps[:1]), steps[:-1]])
+    candidates = []
+    for base in (steps, steps - above):
+        once = np.diff(base, prepend=0)
+        candidates += [base, once, np.diff(once, prepend=0)]
+    codes = np.array([0, 1, 2, 4, 5, 6])  # order of difference, plus 4 where the channel above is subtracted
+    residuals = np.stack(candidates)
+    unsigned = np.where(residuals >= 0, 2 * residuals, -2 * residuals - 1)
+    k = _parameter(unsigned)
+    best = ((unsigned >> k[..., None]).sum(-1) + (1 + k) * steps.shape[1]).argmin(0)
+    rows = np.arange(steps.shape[0])
+    return unsigned[best, rows], k[best, rows], codes[best]
+
+
+def _parameter(unsigned: np.ndarray) -> np.ndarray:
+    mean = np.maximum(unsigned.mean(-1) * np.log(2), 1.0)
+    return np.ceil(np.log2(mean)).astype(np.int64)
+
+
+def _pack(unsigned: np.ndarray, k: np.ndarray) -> bytes:
+    values = unsigned.ravel()
+    low = np.repeat(k, unsigned.shape[1])
+    quotient = values >> low
+    stop = np.cumsum(quotient + 1 + low)
+    bits = np.zeros(int(stop[-1]), np.uint8)
+    bits[stop - low - 1] = 1
+    for place in range(int(k.max())):  # the last bit of each value first
+        has = low > place
+        bits[stop[has] - 1 - place] = (values[has] >> place) & 1
+    return np.packbits(bits).tobytes()
+
+
+def _cut(signal: np.ndarray, rate: float, spans: list[tuple[float, float]]) -> list[np.ndarray]:
+    pieces = []
+    for start_s, duration_s in spans:
+        begin = round(start_s * rate)
+        piece = signal[:, begin : begin + round(duration_s * rate)]
+        pieces.append(piece - (np.median(piece, axis=1, keepdims=True) if piece.size else 0))
+    return pieces
+
+
+def _steps(piece: np.ndarray, step: float) -> np.ndarray:
+    return np.clip(np.rint(piece / step), -LIMIT, LIMIT).astype(np.int64)
+
+
+def _estimate(pieces: list[np.ndarray], step: float) -> float:
+    chosen = pieces[:: max(1, len(pieces) // SAMPLED_SEGMENTS)]
+    size = sum(len(encode_block(_steps(piece, step))) for piece in chosen)
+    return size * 4 / 3 * len(pieces) / max(len(chosen), 1)
+
+
+def _extent(pieces: list[np.ndarray]) -> float:
+    filled = [piece for piece in pieces if piece.size]
+    if not filled:
+        return 0.0
+    return float(np.median([np.median(np.ptp(np.percentile(p, [2.5, 97.5], axis=1), axis=0)) for p in filled]))

@@ -1,0 +1,79 @@
+"""Writes the report of one recording in the formats asked for."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+
+from corpus.recording import Recording
+from neuronarrator.report.document import check_document, dump_json, plain
+from neuronarrator.report.markdown import render_markdown
+from neuronarrator.report.page import render_page
+
+FORMATS = ("html", "json", "md")
+
+
+def write_report(
+    document: dict[str, Any],
+    recording: Recording,
+    topomaps: np.ndarray | None,
+    directory: Path,
+    formats: tuple[str, ...] = FORMATS,
+) -> dict[str, Path]:
+    """Write the report of a recording as `<stem>.html`, `<stem>.json` and `<stem>.md`.
+
+    Everything is rendered before anything is written, and each file replaces its predecessor in one step.
+
+    Args:
+        document: the report document, schema `neuronarrator.report/1`.
+        recording: the preprocessed recording the document describes; signal (C, T) in µV.
+        topomaps: (S, H, W, 3) uint8, one scalp map a segment, or None for a report without maps.
+        directory: where the files go; made if missing.
+        formats: any of "html", "json", "md".
+
+    Returns:
+        The path of each file by its format.
+
+    Raises:
+        ValueError: an unknown format or schema, a document without a usable file name, or maps that do not match.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"got format {unknown[0]!r}, expected one of {', '.join(FORMATS)}; drop or correct it")
+    clean = plain(document)
+    check_document(clean, topomaps)
+    stem = _stem(clean["recording"]["file"])
+    renderers: dict[str, Callable[[], str]] = {
+        "html": lambda: render_page(clean, recording, topomaps),
+        "json": lambda: dump_json(clean),
+        "md": lambda: render_markdown(clean),
+    }
+    texts = {name: renderers[name]() for name in formats}
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = {name: directory / f"{stem}.{name}" for name in formats}
+    for name, path in paths.items():
+        _replace(path, texts[name].encode("utf-8", "backslashreplace"))
+    return paths
+
+
+def _stem(file: str) -> str:
+    stem = PureWindowsPath(str(file)).stem  # knows both kinds of separator, so no part of a path survives
+    if not stem.strip(". "):
+        raise ValueError(f"got recording file {file!r}, expected a file name such as 'night1.edf'; set recording.file")
+    return stem
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,97 @@
+"""The tokenizer of the tiny narrator: a SentencePiece vocabulary of our narratives as a Hugging Face tokenizer.
+
+Larger narrators use the tokenizer of their Qwen model; both take the same code path from here on.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import sentencepiece
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from corpus.artifacts import ARTIFACT_KINDS, Artifact
+from corpus.describe import write_narrative
+from corpus.features import Features, asymmetry_index, energy_tiers
+from corpus.findings import find
+from corpus.montage import ELECTRODE_NAMES
+from corpus.segment import SEGMENT_S, Segment
+from neuronarrator.prompts import CHAT_TEMPLATE, PLACEHOLDERS, STATE_SPACE_INSTRUCTION, TASK_INSTRUCTION
+
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"  # Qwen's names
+
+
+def load_or_train_tokenizer(directory: str | None, vocab_size: int) -> PreTrainedTokenizerBase:
+    """The tokenizer in a directory with the placeholders added, or else one trained on random narratives."""
+    if directory is not None:
+        return add_placeholders(AutoTokenizer.from_pretrained(directory, local_files_only=True))
+    return train_tokenizer([*sample_narratives(20_000, seed=0), *[f"{STATE_SPACE_INSTRUCTION} {TASK_INSTRUCTION}"] * 200], vocab_size)
+
+
+def sample_narratives(count: int, seed: int) -> Iterator[str]:
+    """Narratives of random findings that name every electrode, band, trend and artifact: text without any recording."""
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        names = tuple(rng.permutation(ELECTRODE_NAMES)[: rng.integers(8, 32)].tolist())
+        band_power = np.exp(rng.normal(1, 1.5, (len(names), 6)))
+        power = band_power.sum(1)
+        features = Features(
+            ch_names=names,
+            channel_band_power_uv2=band_power,
+            channel_power_uv2=power,
+            tiers=energy_tiers(power),
+            dominant_hz=float(rng.uniform(0.5, 75)),
+            amplitude_uv=float(rng.uniform(5, 100)),
+            asymmetry_index=float(asymmetry_index(power, names)),
+            history_band_power_uv2=None if i % 8 == 0 else band_power.mean(0) * np.exp(rng.normal(0, 0.6, 6)),
+        )
+        segment = Segment(0, 0.0, SEGMENT_S, np.zeros((len(names), 0)), 200.0, names)
+        kinds = rng.permutation(ARTIFACT_KINDS)[: rng.integers(0, 3)].tolist()
+        artifacts = [Artifact(kind, names[:1], 0.0, 1.0, 1.0, "µV") for kind in kinds]
+        yield write_narrative(find(segment, features, artifacts), seed=i)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a unigram vocabulary on narratives and wrap it with ChatML and the placeholders.
+
+    Args:
+        texts: training narratives.
+        vocab_size: at most this many pieces, the special tokens not counted.
+    """
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        vocab_size=vocab_size,
+        user_defined_symbols=["\n"],
+        hard_vocab_limit=False,
+        model_type="unigram",
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=2,
+        num_threads=1,
+    )
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    vocab = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(processor.get_piece_size())]
+    backend = Tokenizer(models.Unigram(vocab, unk_id=processor.unk_id(), byte_fallback=False))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token=PAD,
+        eos_token=END,
+        unk_token=processor.id_to_piece(processor.unk_id()),
+        additional_special_tokens=[START],
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return add_placeholders(tokenizer)
+
+
+def add_placeholders(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Add one special token a modality (those already there are left as they are)."""
+    tokenizer.add_special_tokens({"additional_special_tokens": list(PLACEHOLDERS.values())}, replace_extra_special_tokens=False)
+    return tokenizer
