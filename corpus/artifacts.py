@@ -1,4 +1,4 @@
-"""Rule detectors of artifacts. Neither paper states thresholds (CerebraGloss, Sec. 3.1); ours are the constants below."""
+"""Rule detectors of artifacts; neither paper states thresholds, so ours are the constants below."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -75,7 +75,8 @@ def _compile() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
         for value, pattern in _LEXICON[kind].items():
             name = f"g{len(meaning)}"
             meaning[name] = (kind, value)
-            guarded = pattern if kind == "clause" else rf"(?<![\w-])(?:{pattern})(?!\w)"
+            before = r"(?<!\w)" if kind == "region" else r"(?<![\w-])"  # fronto-central names two regions
+            guarded = pattern if kind == "clause" else rf"{before}(?:{pattern})(?!\w)"
             groups.append(f"(?P<{name}>{guarded})")
     return re.compile("|".join(groups), re.IGNORECASE), meaning
 

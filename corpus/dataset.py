@@ -112,7 +112,8 @@ class Augmentation:
 
     Attributes:
         no_history: the crop stands at the start of a recording.
-        drop_channels: a random subset of at least `min_channels` electrodes is kept.
+        drop_channels: a subset of at least `min_channels` electrodes is kept, one of `subsets` of the layout (few,
+            because each layout has a topomap operator of its own).
         channel_gain: standard deviation of a log gain a channel, the same over a crop and its history.
         band_gain: standard deviation of a log gain of the spectrum that changes between history and crop.
     """
@@ -120,6 +121,7 @@ class Augmentation:
     no_history: float = 0.1
     drop_channels: float = 0.3
     min_channels: int = 8
+    subsets: int = 4
     channel_gain: float = 0.3
     band_gain: float = 0.4
 
@@ -162,7 +164,7 @@ class CropDataset(Dataset[Batch]):
             )
         self._sfreq = recordings[0].sfreq
         self._layouts = list(layouts.items())
-        weights = np.array([np.sqrt(sum(b - a for _, a, b in parts)) for _, parts in self._layouts])
+        weights = np.array([float(sum(b - a for _, a, b in parts)) for _, parts in self._layouts])
         self._layout_probability = weights / weights.sum()
 
     def __len__(self) -> int:
@@ -172,8 +174,9 @@ class CropDataset(Dataset[Batch]):
         if not 0 <= item < self.n_batches:
             raise IndexError(item)
         rng = np.random.default_rng([self.seed, self.epoch, item])
-        ch_names, parts = self._layouts[rng.choice(len(self._layouts), p=self._layout_probability)]
-        kept = self._pick_channels(rng, len(ch_names))
+        layout = rng.choice(len(self._layouts), p=self._layout_probability)
+        ch_names, parts = self._layouts[layout]
+        kept = self._pick_channels(rng, layout)
         names = tuple(ch_names[i] for i in kept)
         lengths = np.array([stop - start for _, start, stop in parts], dtype=float)
         segments: list[Segment] = []
@@ -189,11 +192,12 @@ class CropDataset(Dataset[Batch]):
             batch.facts = [f.facts for f in found]
         return batch
 
-    def _pick_channels(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        aug = self.augmentation
-        if aug is None or count <= aug.min_channels or rng.random() >= aug.drop_channels:
+    def _pick_channels(self, rng: np.random.Generator, layout: int) -> np.ndarray:
+        aug, count = self.augmentation, len(self._layouts[layout][0])
+        if aug is None or count < 2 * aug.min_channels or rng.random() >= aug.drop_channels:
             return np.arange(count)
-        return np.sort(rng.permutation(count)[: rng.integers(aug.min_channels, count + 1)])
+        subset = np.random.default_rng([self.seed, layout, int(rng.integers(aug.subsets))])
+        return np.sort(subset.permutation(count)[: subset.integers(aug.min_channels, count)])
 
     def _crop(
         self,

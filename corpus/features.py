@@ -169,13 +169,9 @@ def energy_tiers(power: np.ndarray) -> np.ndarray:
     zero = np.zeros((*power.shape[:-1], 1))
     sums = np.concatenate([zero, values.cumsum(-1)], -1)
     cuts = np.array([(i, j) for i in range(1, count - 1) for j in range(i + 1, count)])
-    first, second = cuts[:, 0], cuts[:, 1]
-
-    def between(low: np.ndarray | int, high: np.ndarray | int) -> np.ndarray:
-        return (sums[..., high] - sums[..., low]) ** 2 / (np.asarray(high) - low)
-
-    explained = between(0, first) + between(first, second) + between(second, np.full_like(second, count))
-    best = cuts[explained.argmax(-1)]
+    edges = np.pad(cuts, ((0, 0), (1, 1)), constant_values=((0, 0), (0, count)))
+    within = np.diff(sums[..., edges], axis=-1) ** 2 / np.diff(edges, axis=-1)
+    best = cuts[within.sum(-1).argmax(-1)]
     ranks = np.arange(count)
     tiers = (ranks >= best[..., :1]).astype(int) + (ranks >= best[..., 1:])
     result = np.empty_like(tiers)
@@ -184,7 +180,7 @@ def energy_tiers(power: np.ndarray) -> np.ndarray:
 
 
 def asymmetry_index(power: np.ndarray, ch_names: Sequence[str]) -> np.ndarray:
-    """Mean log ratio of right to left power over the homologous pairs that were recorded: (..., C) → (...), nan without."""
+    """Mean log ratio of right to left power over homologous pairs, (..., C) → (...); nan without a pair."""
     index = {name: i for i, name in enumerate(ch_names)}
     pairs = [(i, index[m]) for n, i in index.items() if side_of(n) == "left" and (m := mirror_of(n)) in index]
     if not pairs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from corpus.artifacts import Artifact, detect_artifacts
 from corpus.features import BANDS, Features, extract_features
+from corpus.montage import MIN_SPATIAL_ELECTRODES
 from corpus.recording import Defect, Recording
 from corpus.segment import Segment, segment_recording
 
@@ -116,6 +117,8 @@ def _spatial(features: Features) -> list[Finding]:
     tier = features.tier("high")
     measure = {"unit": "µV²", "source": "variance of the channel"}
     items = [Finding("top_channel", top, ch_names=(top,), measured=channel_power[top], **measure)]
+    if len(features.ch_names) < MIN_SPATIAL_ELECTRODES:
+        return items
     if len(features.region_power_uv2) > 1:
         items.append(Finding("region", region, measured=features.region_power_uv2[region], **measure))
     if len(tier) > MAX_LISTED_TIER:

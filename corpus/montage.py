@@ -46,7 +46,7 @@ _NOT_EEG = {
     "respiration channel": r"resp|flow|thor|abd|nasal|snor|effort|chest",
     "photic stimulation": r"phot|\bpho\b|strobe",
     "trigger or annotation channel": r"status|trig|\bsti|annot|event|mark|\bdc\s?\d|sync",
-    "pulse or blood gas channel": r"sp[ao]?o2|sao2|osat|pulse|pleth|\bhr\b|bpm|co2",
+    "pulse or blood gas channel": r"sp?[ao]?o2|o2?\s?sat|pulse|pleth|\bhr\b|bpm|co2",
 }
 
 
@@ -74,12 +74,6 @@ def pick_eeg(recording: Recording) -> Recording:
         )
     signal_uv = recording.signal_uv[rows]
     _check_unit(signal_uv, recording)
-    told = recording.warnings
-    if len(rows) < MIN_SPATIAL_ELECTRODES:
-        told += (
-            f"{len(rows)} electrode{'s' if len(rows) > 1 else ''} only: statements about where on the scalp need at "
-            f"least {MIN_SPATIAL_ELECTRODES}",
-        )
     kept = {recording.ch_names[i]: names[i] or "" for i in rows}
     aside = tuple(SetAside(name, text) for name, text in zip(recording.ch_names, why, strict=True) if text)
     return recording.with_step(
@@ -88,8 +82,16 @@ def pick_eeg(recording: Recording) -> Recording:
         ch_names=tuple(kept.values()),
         defects=tuple(replace(d, ch_name=kept[d.ch_name]) for d in recording.defects if d.ch_name in kept),
         set_aside=recording.set_aside + aside,
-        warnings=told,
+        warnings=recording.warnings + few_electrodes(len(rows)),
     )
+
+
+def few_electrodes(n_chans: int) -> tuple[str, ...]:
+    """The warning that belongs to a recording of fewer than four electrodes; empty otherwise."""
+    if n_chans >= MIN_SPATIAL_ELECTRODES:
+        return ()
+    counted = "1 electrode" if n_chans == 1 else f"{n_chans} electrodes"
+    return (f"{counted} only: statements about where on the scalp need at least {MIN_SPATIAL_ELECTRODES}",)
 
 
 def _resolve(labels: tuple[str, ...]) -> tuple[list[str | None], list[str]]:
@@ -100,15 +102,14 @@ def _resolve(labels: tuple[str, ...]) -> tuple[list[str | None], list[str]]:
     if reference and side_of(reference) != "midline":
         reference = None
     names: list[str | None] = []
-    reasons, places = [], set()
+    reasons: list[str] = []
+    places: dict[str, str] = {}
     for electrode, against, why in parsed:
         if electrode and against != reference:
             why = f"bipolar derivation {electrode}-{against}"
-        place = _NEW_NAMES.get(electrode or "", electrode)
-        if electrode and not why and place in places:
-            why = f"second channel at the place of {electrode}"
         if electrode and not why:
-            places.add(place)
+            first = places.setdefault(_NEW_NAMES.get(electrode, electrode), electrode)
+            why = f"second channel at the place of {first}" if first in names else ""
         names.append(electrode if not why else None)
         reasons.append(why)
     return names, reasons

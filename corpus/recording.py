@@ -8,6 +8,7 @@ without a word and copies the patient fields into its own objects; for contiguou
 
 import hashlib
 import logging
+import math
 import re
 import unicodedata
 import warnings
@@ -25,6 +26,7 @@ import numpy as np
 MIN_DURATION_S = 10.0  # one segment
 MIN_SFREQ = 100.0  # below it the gamma band (30-50 Hz) is beyond Nyquist
 MAX_AGE_YEARS = 90  # older ages identify a person (HIPAA Safe Harbor, 45 CFR 164.514(b)(2)(i)(C))
+MAX_UV = 1e9  # 1 kV: no amplifier gives it, so the sample is damaged
 REMOVED = "[removed]"
 
 # fmt: off
@@ -102,7 +104,7 @@ class Recording:
     """A continuous signal with its facts, free of identity.
 
     Attributes:
-        signal_uv: (C, T), microvolts; NaN where a sample is missing.
+        signal_uv: (C, T), microvolts; NaN where a sample is missing or no number.
         sfreq: samples per second.
         ch_names: C unique names.
         breaks_s: times on the signal's own axis where it is not continuous.
@@ -173,35 +175,36 @@ def read_recording(path: str | Path) -> Recording:
         RecordingError: missing, locked, damaged or unknown file, less than 10 s, below 100 Hz, or no voltage channel.
     """
     path = Path(path)
-    suffix = _checked_suffix(path)
-    contents, problem = None, ""
+    contents, digest, problem = None, "", ""
     try:
+        suffix = _checked_suffix(path)
         digest = _sha256(path)
         contents = _read_edf(path) if suffix in (".edf", ".bdf") else _read_with_mne(path, _FORMATS[suffix])
     except RecordingError as error:
         problem = str(error)
     except PermissionError:
-        problem = "got a file that may not be opened, expected a readable one; close the program that holds it"
+        problem = "got a file that may not be opened, expected a readable one; close what holds it or ask for access"
     except FileNotFoundError:
         problem = "got a recording without one of its companion files (such as .fdt, .eeg or .vmrk); put it beside"
     except ImportError as error:
-        problem = f"got a format that needs the package {error.name}; install it"
-    except Exception as error:  # a reader met something its format does not allow: its text may quote the header
+        problem = f"got a format that needs the package {error.name}, which is missing; install it"
+    except Exception as error:  # a reader met what its format does not allow; its own text may quote the header
         problem = (
-            f"got {_FORMATS[suffix]} content that cannot be decoded ({type(error).__name__}), expected a continuous, "
-            "intact recording; export it again, for example as EDF+"
+            f"got content that cannot be decoded ({type(error).__name__}), expected an intact, continuous recording; "
+            "export it again, for example as EDF+"
         )
-    if contents is None:
-        raise RecordingError(f"{_scrubber(())(path.name)}: {problem}")
+    if contents is None:  # raised here, so that no reader's exception hangs on it
+        raise RecordingError(f"{_scrubber(_identity_of_damaged(path))(path.name)}: {problem}")
     return _deliver(contents, path.name, digest)
 
 
 def _deliver(contents: _Contents, file: str, digest: str) -> Recording:
     """Check the contents and strip identity."""
     scrub = _scrubber(contents.identity)
-    file, duration_s = scrub(file), contents.signal_uv.shape[1] / contents.sfreq
+    file = scrub(file)
     if not contents.ch_names:
         raise RecordingError(f"{file}: got no voltage channel, expected EEG in V, mV or uV; correct the header's units")
+    duration_s = contents.signal_uv.shape[1] / contents.sfreq
     if contents.sfreq < MIN_SFREQ:
         raise RecordingError(
             f"{file}: got {contents.sfreq:g} Hz, expected at least {MIN_SFREQ:g} Hz because gamma (30-50 Hz) cannot be "
@@ -212,15 +215,19 @@ def _deliver(contents: _Contents, file: str, digest: str) -> Recording:
             f"{file}: got {duration_s:.1f} s of signal, expected at least {MIN_DURATION_S:g} s; use a longer recording"
         )
     signal_uv = contents.signal_uv
-    signal_uv[~np.isfinite(signal_uv)] = np.nan
-    inside = [a for a in contents.annotations if 0 <= a.start_s <= duration_s]
+    signal_uv[~(np.abs(signal_uv) < MAX_UV)] = np.nan
+    inside = [
+        replace(a, duration_s=min(a.duration_s, duration_s - a.start_s), description=scrub(a.description))
+        for a in contents.annotations
+        if 0 <= a.start_s <= duration_s
+    ]
     if lost := len(contents.annotations) - len(inside):
         contents.warnings.append(f"{lost} annotations lie outside of the signal and were dropped")
     return Recording(
         signal_uv=signal_uv,
         sfreq=contents.sfreq,
         ch_names=tuple(_unique([scrub(name) for name in contents.ch_names])),
-        annotations=tuple(replace(a, description=scrub(a.description)) for a in inside),
+        annotations=tuple(inside),
         breaks_s=tuple(contents.breaks_s),
         set_aside=tuple(replace(s, name=scrub(s.name)) for s in contents.set_aside),
         subject=contents.subject,
@@ -231,23 +238,22 @@ def _deliver(contents: _Contents, file: str, digest: str) -> Recording:
 
 def _checked_suffix(path: Path) -> str:
     """The known suffix of a path that exists and is not empty."""
-    name = _scrubber(())(path.name)
+    if not path.exists():
+        raise RecordingError("got a path that does not exist, expected an EEG file; check the path")
     suffix = "".join(path.suffixes[-2:]).lower()
     suffix = suffix if suffix in _FORMATS else path.suffix.lower()
-    if not path.exists():
-        raise RecordingError(f"got {name}, which does not exist, expected an EEG file; check the path")
     header = _HEADER_FILES.get(suffix)
     if header and path.with_suffix(header).exists():
-        raise RecordingError(f"got {name}, a companion file, expected its header; open the {header} file beside it")
+        raise RecordingError(f"got the data file of a recording, expected its header; open the {header} file beside it")
+    if path.is_dir() and suffix not in _FOLDER_FORMATS:
+        raise RecordingError("got a folder, expected an EEG file; give the path of one file")
     if suffix not in _FORMATS:
         raise RecordingError(
-            f"got {name} with an unknown extension, expected one of {', '.join(_FORMATS)}; "
-            "rename it to its real format or export it as EDF+"
+            f"got an unknown extension, expected one of {', '.join(_FORMATS)}; give the file its real extension or "
+            "export it as EDF+"
         )
-    if path.is_dir() and suffix not in _FOLDER_FORMATS:
-        raise RecordingError(f"got {name}, a folder, expected an EEG file; give the path of one file")
     if path.is_file() and path.stat().st_size == 0:
-        raise RecordingError(f"got {name}, an empty file of 0 bytes, expected an EEG recording; copy it again")
+        raise RecordingError("got an empty file of 0 bytes, expected an EEG recording; copy it again")
     return suffix
 
 
@@ -297,18 +303,24 @@ def _scrubber(identity: Iterable[str]) -> Any:
     words: set[str] = set()
     for text in identity:
         plain = re.sub(f"{_DATE}|{_AGE}", " ", text, flags=re.IGNORECASE)
-        parts = [part for part in re.split(r"[\W_]+", plain) if len(part) > 1 or not part.isascii()]
+        parts = [part for part in re.split(r"[\W_]+", plain) if len(part) > 1 or _is_ideograph(part)]
         parts = [p for p in parts if not _ORDINARY.fullmatch(p) and not _ELECTRODE.fullmatch(p)]
         words.update(part for part in parts if len(part) > 2 or not part.isdigit())
         words.update(a + b for pair in pairwise(parts) for a, b in (pair, pair[::-1]))
     words |= {"".join(c for c in unicodedata.normalize("NFKD", w) if not unicodedata.combining(c)) for w in words}
     patterns = [_DATE]
     for word in sorted(words, key=len, reverse=True):
-        left = r"(?<!\d)" if word[0].isdigit() else "" if len(word) > 3 else r"(?<![^\W_])"
-        right = r"(?!\d)" if word[-1].isdigit() else "" if len(word) > 3 else r"(?![^\W_])"
+        whole = len(word) < 4 and not _is_ideograph(word)
+        left = r"(?<!\d)" if word[0].isdigit() else r"(?<![^\W_])" if whole else ""
+        right = r"(?!\d)" if word[-1].isdigit() else r"(?![^\W_])" if whole else ""
         patterns.append(left + re.escape(word) + right)
     pattern = re.compile("|".join(patterns), re.IGNORECASE)
     return lambda text: pattern.sub(REMOVED, text)
+
+
+def _is_ideograph(word: str) -> bool:
+    """A script without letter case, where one sign can be a name and words are not separated."""
+    return bool(word) and unicodedata.category(word[0]) == "Lo"
 
 
 def _date(text: str) -> date | None:
@@ -346,7 +358,10 @@ class _Timeline:
     def to_signal(self, time_s: float) -> float:
         """A file time on the signal's axis; a time inside a gap falls on its break."""
         piece = max(int(np.searchsorted(self.file_s, time_s + 1e-6, side="right")) - 1, 0)
-        return float(self.signal_s[piece] + min(time_s - self.file_s[piece], self.length_s[piece]))
+        within = time_s - self.file_s[piece]
+        if piece < len(self.file_s) - 1:
+            within = min(within, self.length_s[piece])
+        return float(self.signal_s[piece] + within)
 
     def place(self, annotation: Annotation) -> Annotation:
         start_s = self.to_signal(annotation.start_s)
@@ -361,6 +376,8 @@ def _timeline(starts: np.ndarray, stops: np.ndarray) -> _Timeline:
 
 
 # ---------------------------------------------------------------- EDF, EDF+, BDF
+
+_EDF_MAGIC = (b"0       ", b"\xffBIOSEMI")  # first 8 bytes
 
 
 @dataclass(frozen=True)
@@ -406,7 +423,7 @@ def _numbers(texts: Iterable[str], what: str) -> np.ndarray:
 def _read_edf_header(path: Path) -> _EdfHeader:
     with path.open("rb") as stream:
         fixed = stream.read(256)
-        if fixed[:8] != b"0       " and fixed[:8] != b"\xffBIOSEMI":
+        if fixed[:8] not in _EDF_MAGIC:
             raise RecordingError(
                 "got content that does not begin like EDF or BDF (is it a renamed text file?), expected an EDF/BDF "
                 "header; give the file its real extension or export it again"
@@ -434,7 +451,7 @@ def _read_edf_header(path: Path) -> _EdfHeader:
         format=fields[6][:5] if fields[6][:4] in ("EDF+", "BDF+") else "BDF" if bdf else "EDF",
         n_records=int(n_records),
         record_s=float(record_s),
-        labels=column[0],
+        labels=[_decode(label.encode("latin-1")) for label in column[0]],
         units=column[2],
         gain=gain,
         offset=physical[0] - digital[0] * gain,
@@ -517,21 +534,39 @@ def _edf_timeline(onsets: np.ndarray | None, header: _EdfHeader, n_records: int)
     return _timeline(starts, starts + counts * length_s), [told]
 
 
+def _edf_identity(patient: str, recording: str) -> tuple[str, ...]:
+    """The texts that name somebody, in both encodings met in headers. EDF+: the fifth word is the equipment."""
+    words = recording.split()
+    texts = (patient, " ".join(words[1:4] + words[5:] if words[:1] == ["Startdate"] else words))
+    return (*texts, *(_decode(text.encode("latin-1")) for text in texts))
+
+
+def _identity_of_damaged(path: Path) -> tuple[str, ...]:
+    """What an EDF/BDF header says about the person, whatever else is wrong with the file; nothing for other files."""
+    try:
+        with path.open("rb") as stream:
+            fixed = stream.read(168)
+    except OSError:
+        return ()
+    return _edf_identity(*_cut(fixed[8:], (80, 80))) if fixed[:8] in _EDF_MAGIC else ()
+
+
+def _edf_subject(header: _EdfHeader) -> Subject:
+    """Age from the two dates, or as stated by TUH ("Age:53"); sex from the second word of the patient field."""
+    age_years = _age_years(_date(header.patient), _date(header.recording) or _header_date(header.startdate))
+    stated = re.search(_AGE, header.patient, re.IGNORECASE)
+    if age_years is None and stated and int(stated[1]) <= 120:
+        age_years = min(int(stated[1]), MAX_AGE_YEARS)
+    sex = [*header.patient.upper().split(), "", ""][1]
+    return Subject(age_years, sex if sex in ("F", "M") else None)
+
+
 def _read_edf(path: Path) -> _Contents:
     header = _read_edf_header(path)
     data, told = _read_records(path, header)
     onsets, remarks = _texts(data, header)
     timeline, gaps_told = _edf_timeline(onsets, header, len(data))
     signal_uv, kept, set_aside, rates_told = _edf_signal(data, header)
-    recorded = _date(header.recording) or _header_date(header.startdate)
-    tokens = header.patient.split()
-    stated_age = re.search(_AGE, header.patient, re.IGNORECASE)
-    age_years = _age_years(_date(header.patient), recorded)
-    if age_years is None and stated_age:
-        age_years = min(int(stated_age[1]), MAX_AGE_YEARS)
-    sex = tokens[1].upper() if len(tokens) > 1 and tokens[1].upper() in ("F", "M") else None
-    plus = header.recording.startswith("Startdate")  # EDF+: the fifth word is the equipment, not a person
-    both = (header.patient, " ".join(header.recording.split()[1:4]) if plus else header.recording)
     return _Contents(
         format=header.format,
         signal_uv=signal_uv,
@@ -540,8 +575,8 @@ def _read_edf(path: Path) -> _Contents:
         annotations=[timeline.place(a) for a in remarks],
         breaks_s=timeline.breaks_s,
         set_aside=set_aside,
-        subject=Subject(age_years, sex),
-        identity=(*both, *(_decode(text.encode("latin-1")) for text in both)),
+        subject=_edf_subject(header),
+        identity=_edf_identity(header.patient, header.recording),
         warnings=told + gaps_told + rates_told,
     )
 
@@ -567,13 +602,13 @@ def _edf_signal(data: np.ndarray, header: _EdfHeader) -> tuple[np.ndarray, list[
     """Voltage channels in microvolts at the rate of the EEG, (C, T); their indices, what was set aside, warnings."""
     kept: list[int] = []
     set_aside = []
-    for i in np.flatnonzero(~header.is_text):
+    for i in np.flatnonzero(~header.is_text).tolist():
         if _uv_per_unit(header.units[i]) is None:
             set_aside.append(SetAside(header.labels[i], "not a voltage"))
         elif header.gain[i] == 0 or not np.isfinite(header.gain[i] + header.offset[i]) or header.n_samples[i] == 0:
             set_aside.append(SetAside(header.labels[i], "the header gives it no range or no samples"))
         else:
-            kept.append(int(i))
+            kept.append(i)
     if not kept:
         return np.empty((0, 0)), kept, set_aside, []
     eeg = [i for i in kept if _ELECTRODE.search(header.labels[i])]
@@ -594,9 +629,15 @@ def _edf_signal(data: np.ndarray, header: _EdfHeader) -> tuple[np.ndarray, list[
 
 
 def _at_rate(signal: np.ndarray, up: int, down: int) -> np.ndarray:
-    from scipy.signal import resample_poly
+    """Resample by up/down with a zero-phase FIR five times as steep as SciPy's own (images stay out of high-gamma)."""
+    from scipy.signal import firwin, resample_poly
 
-    return signal if up == down else resample_poly(signal, up, down, padtype="line")
+    if up == down:
+        return signal
+    top = max(up, down) // math.gcd(up, down)
+    return resample_poly(
+        signal, up, down, window=firwin(100 * top + 1, 1 / top, window=("kaiser", 5.0)), padtype="line"
+    )
 
 
 def _rate_warnings(header: _EdfHeader, kept: list[int], eeg: list[int], target: int) -> list[str]:
@@ -661,10 +702,12 @@ def _read_with_mne(path: Path, format_name: str) -> _Contents:
     }
     why |= dict.fromkeys(raw.info["bads"], "marked bad in the file")
     rows = [i for i, name in enumerate(raw.ch_names) if name not in why]
+    data = data[rows] if keep.all() else data[rows][:, keep]
+    data *= 1e6  # V to uV
     subject, identity = _subject_of(raw.info)
     return _Contents(
         format=format_name,
-        signal_uv=data[np.ix_(rows, np.flatnonzero(keep))] * 1e6,
+        signal_uv=data,
         sfreq=float(raw.info["sfreq"]),
         ch_names=[raw.ch_names[i] for i in rows],
         annotations=[timeline.place(a) for a in remarks if not _is_break(a)],
@@ -700,7 +743,7 @@ def _subject_of(info: Any) -> tuple[Subject, tuple[str, ...]]:
     facts = info["subject_info"] or {}
     birth, recorded = facts.get("birthday"), info["meas_date"]
     birth = date(*birth) if isinstance(birth, tuple) else birth
-    sex = {1: "M", 2: "F"}.get(facts.get("sex"))
+    sex = {1: "M", 2: "F"}.get(facts.get("sex", 0))
     site = (info["device_info"] or {}).get("site")
     texts = [facts.get(key) for key in ("his_id", "id", "last_name", "first_name", "middle_name")]
     texts += [info["experimenter"], site]

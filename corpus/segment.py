@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def continuous_stretches(recording: Recording) -> list[tuple[int, int]]:
     """Sample ranges [start, stop) between the breaks of a recording."""
     n_times = recording.signal_uv.shape[1]
     cuts = sorted({min(max(round(t * recording.sfreq), 0), n_times) for t in recording.breaks_s} | {0, n_times})
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))
 
 
 def stack_signals(segments: Sequence[Segment]) -> np.ndarray:

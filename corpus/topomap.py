@@ -23,25 +23,18 @@ if TYPE_CHECKING:
 ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, "torch.Tensor")
 
 HEAD_RADIUS_M = 0.095
-_RDBU_R = (  # ColorBrewer "RdBu", 11 classes, from blue (negative) to red (positive)
-    *((5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240), (247, 247, 247)),
-    *((253, 219, 199), (244, 165, 130), (214, 96, 77), (178, 24, 43), (103, 0, 31)),
-)
+# ColorBrewer "RdBu" in 11 classes, blue (negative) to red (positive)
+_RDBU_R = "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"
 _NEUTRAL, _WHITE = 128, 256  # rows of the colour table: zero potential, and the paper around the head
 _HALF_SCALE = 127.999  # +-peak lands in rows 0 and 255
 _SMALLEST_PEAK_UV = 1e-30  # below it a map counts as zero: it is drawn neutral and nothing overflows
-_CHUNK = 16  # maps at a time on a CPU, so that the product stays in the cache
-_CHUNK_GPU = 256
+_CHUNK, _CHUNK_GPU = 16, 256  # maps at a time: on a CPU the product stays in the cache
 
 
 def project_to_plane(positions: np.ndarray) -> np.ndarray:
-    """Flatten the head: azimuthal equidistant projection, the horizon (90 degrees from the vertex) at the true radius.
+    """Flatten the head by the azimuthal equidistant projection; the horizon, 90 degrees from the top, keeps its radius.
 
-    Args:
-        positions: (C, 3) metres, MNE head frame (x right, y front, z up).
-
-    Returns:
-        (C, 2) metres, x right, y front.
+    Positions (C, 3) in metres, MNE head frame (x right, y front, z up), to (C, 2) in metres.
     """
     radius = np.linalg.norm(positions, axis=1)
     polar = np.arccos(positions[:, 2] / radius)
@@ -52,10 +45,9 @@ def project_to_plane(positions: np.ndarray) -> np.ndarray:
 def _triangulate(points: np.ndarray, map_radius: float) -> Delaunay:
     """Triangulate the (C, 2) electrodes and a ring of border points around the map; the ring comes last."""
     centred = points - points.mean(axis=0)
-    spread = np.linalg.svd(centred, compute_uv=False)
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
     if len(points) < 4 or spread[1] < 1e-3 * spread[0]:  # too few, or on one line: neighbours along the line
-        axis = np.linalg.svd(centred, full_matrices=False)[2][0]
-        spacing = np.median(np.linalg.norm(np.diff(points[np.argsort(centred @ axis)], axis=0), axis=1))
+        spacing = np.median(np.linalg.norm(np.diff(points[np.argsort(centred @ axes[0])], axis=0), axis=1))
         return Delaunay(np.concatenate([points, _ring(map_radius, spacing)]))
     triangles = Delaunay(points, incremental=True)
     first, second, third = points[triangles.simplices].swapaxes(0, 1)
@@ -73,26 +65,24 @@ def _ring(map_radius: float, spacing: float) -> np.ndarray:
 
 def _border_weights(triangles: Delaunay, n_chans: int) -> np.ndarray:
     """Weights (E, C): each border point is the mean of the electrodes it touches, else the mean of the border."""
-    starts, neighbours = triangles.vertex_neighbor_vertices
-    weights = np.zeros((len(triangles.points) - n_chans, n_chans))
-    for row, vertex in enumerate(range(n_chans, len(triangles.points))):
-        touching = neighbours[starts[vertex] : starts[vertex + 1]]
-        touching = touching[touching < n_chans]
-        weights[row, touching] = 1 / max(len(touching), 1)
-    touches = weights.any(axis=1)
-    weights[~touches] = weights[touches].mean(axis=0)
+    touching = np.zeros((len(triangles.points), len(triangles.points)))
+    for corner in range(3):
+        touching[triangles.simplices[:, corner, None], triangles.simplices] = 1
+    weights = touching[n_chans:, :n_chans]
+    reached = weights.any(axis=1)
+    weights[reached] /= weights[reached].sum(axis=1, keepdims=True)
+    weights[~reached] = weights[reached].mean(axis=0)
     return weights
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _layout_operator(ch_names: tuple[str, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Build the (H*W, C) float32 operator and (H*W,) float32 row of the colour table from which each pixel starts."""
     points = project_to_plane(electrode_positions(ch_names))
     distance = np.linalg.norm(points[:, None] - points[None], axis=2) + np.eye(len(points))
     if distance.min() < 1e-6:
-        pair = np.unravel_index(distance.argmin(), distance.shape)
-        names = " and ".join(ch_names[i] for i in pair)
-        raise ValueError(f"got {names} at one place, expected one electrode per place; drop one of the two")
+        pair = " and ".join(ch_names[i] for i in np.unravel_index(distance.argmin(), distance.shape))
+        raise ValueError(f"got {pair} at one place, expected one electrode per place; drop one of the two")
     map_radius = max(HEAD_RADIUS_M, 1.01 * float(np.linalg.norm(points, axis=1).max()))
     grid = np.linspace(-map_radius, map_radius, size)
     pixels = np.stack(np.meshgrid(grid, -grid), axis=-1).reshape(-1, 2)  # the first row of the picture is the front
@@ -111,8 +101,9 @@ def _layout_operator(ch_names: tuple[str, ...], size: int) -> tuple[np.ndarray, 
 @lru_cache(maxsize=1)
 def _colour_table() -> np.ndarray:
     """Build the (257, 3) uint8 table: matplotlib's RdBu_r in 256 steps, then white."""
-    place, anchors = np.linspace(0, len(_RDBU_R) - 1, 256), np.array(_RDBU_R, dtype=float)
-    steps = np.stack([np.interp(place, np.arange(len(_RDBU_R)), channel) for channel in anchors.T], axis=1)
+    anchors = np.frombuffer(bytes.fromhex(_RDBU_R), dtype=np.uint8).reshape(-1, 3)
+    place = np.linspace(0, len(anchors) - 1, 256)
+    steps = np.stack([np.interp(place, np.arange(len(anchors)), channel) for channel in anchors.T], axis=1)
     return np.concatenate([steps.round(), np.full((1, 3), 255.0)]).astype(np.uint8)
 
 
@@ -121,7 +112,7 @@ def _require_finite(finite: bool) -> None:
         raise ValueError("got potential_uv with NaN or infinite values, expected finite microvolts; drop those maps")
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _tensors_on(ch_names: tuple[str, ...], size: int, device: "torch.device") -> "list[torch.Tensor]":
     """Copy the transposed operator (C, H*W), the first rows (H*W,) and the colour table (257, 3) to a device."""
     import torch
@@ -153,9 +144,7 @@ class TopomapRenderer:
 
     def __init__(self, ch_names: Sequence[str], size: int = 224) -> None:
         if len(ch_names) == 0 or size < 2:
-            raise ValueError(
-                f"got {len(ch_names)} channels, size={size}, expected >= 1 and >= 2; pass names and pixels"
-            )
+            raise ValueError(f"got {len(ch_names)} channels and size={size}, expected >= 1 and >= 2; pass more")
         self.ch_names, self.size = tuple(ch_names), size
         self.operator, self._first_row = _layout_operator(self.ch_names, size)
 
@@ -172,10 +161,8 @@ class TopomapRenderer:
             ValueError: wrong shape, or values that are not finite.
         """
         if potential_uv.ndim != 2 or potential_uv.shape[1] != len(self.ch_names):
-            raise ValueError(
-                f"got potential_uv of shape {tuple(potential_uv.shape)}, expected (B, {len(self.ch_names)}); "
-                "pass one row per map and one column per channel of this renderer"
-            )
+            shape = tuple(potential_uv.shape)
+            raise ValueError(f"got potential_uv {shape}, expected (B, {len(self.ch_names)}); pass one map per row")
         draw = self._draw_numpy if isinstance(potential_uv, np.ndarray) else self._draw_torch
         return draw(potential_uv).reshape(-1, self.size, self.size, 3)
 
@@ -214,27 +201,15 @@ class TopomapRenderer:
 
 
 def median_potential(signal_uv: ArrayOrTensor) -> ArrayOrTensor:
-    """Take the potential at the temporal median sample, index T // 2 (NeuroNarrator, Sec. 3.2).
-
-    Args:
-        signal_uv: (..., C, T) microvolts, array or tensor.
-
-    Returns:
-        (..., C) microvolts; a view of the input.
-
-    Raises:
-        ValueError: fewer than two axes, or no samples.
-    """
+    """Take the sample at the temporal median, T // 2, of (..., C, T) as (..., C), a view (NeuroNarrator, Sec. 3.2)."""
     if signal_uv.ndim < 2 or signal_uv.shape[-1] == 0:
-        raise ValueError(
-            f"got signal_uv of shape {tuple(signal_uv.shape)}, expected (..., C, T), T >= 1; pass channels by samples"
-        )
+        raise ValueError(f"got signal_uv {tuple(signal_uv.shape)}, expected (..., C, T); pass channels by samples")
     return signal_uv[..., signal_uv.shape[-1] // 2]
 
 
-_ROW_OF = {"frontal": "frontal", "central": "central", "temporal": "central", "parietal": "posterior"}
-_ROW_OF["occipital"] = "posterior"
-_AREAS = [f"{side} {row}" for row in ("frontal", "central", "posterior") for side in ("left", "midline", "right")]
+_ROWS = ("posterior", "central", "frontal")
+_ROW_EDGES_M = (-0.02, 0.052)  # on the flattened head: between the CP and P rows, between the FC and F rows
+_AREAS = [f"{side} {row}" for row in reversed(_ROWS) for side in ("left", "midline", "right")]
 _LEVELS = ("strongly negative", "mildly negative", "near zero", "mildly positive", "strongly positive")
 _LEVEL_EDGES = (-0.45, -0.12, 0.12, 0.45)  # mean of an area as a share of the largest absolute value of the map
 _POLES = {  # by sign: both present, positive only, negative only
@@ -246,25 +221,18 @@ _POLES = {  # by sign: both present, positive only, negative only
     1: ("Positive throughout, most of all at {high}, least at {low}.", "Red all over, from {high} down to {low}."),
     -1: ("Negative throughout, most of all at {low}, least at {high}.", "Blue all over, from {low} up to {high}."),
 }
-_STRONGER = {  # by sign of the stronger pole
-    0: ("Both poles are about equally strong.", "Neither pole dominates."),
-    1: ("The positive pole is stronger.", "Red outweighs blue."),
-    -1: ("The negative pole is stronger.", "Blue outweighs red."),
-}
-_EXTENT = {  # by share of the electrodes that reach half of the peak
-    "focal": ("The field is focal.", "Only a few sites stand out."),
-    "regional": ("The field is regional.", "It covers part of the scalp."),
-    "widespread": ("The field is widespread.", "Most of the scalp takes part."),
-}
+_STRONGER = ("Neither pole dominates.", "The positive pole is stronger.", "The negative pole is stronger.")  # 0, 1, -1
+_EXTENT = ("The field is {}.", "It is a {} field.")
 _FLAT = ("The map is flat: no potential anywhere.", "A flat map without poles.", "Every site is at zero.")
 
 
 @lru_cache(maxsize=32)
 def _site_groups(ch_names: tuple[str, ...]) -> dict[str, list[int]]:
     """Group channel indices by side, by row of the head, and by area ("left frontal")."""
+    rows = np.digitize(project_to_plane(electrode_positions(ch_names))[:, 1], _ROW_EDGES_M)
     groups: dict[str, list[int]] = {}
     for index, name in enumerate(ch_names):
-        row, side = _ROW_OF[region_of(name)], side_of(name)
+        row, side = _ROWS[rows[index]], side_of(name)
         for key in (row, side, f"{side} {row}"):
             groups.setdefault(key, []).append(index)
     return groups
@@ -278,24 +246,23 @@ def _describe_poles(share: np.ndarray, ch_names: tuple[str, ...], rng: Random) -
     sentences = [rng.choice(_POLES[only]).format(high=high, low=low)]
     if only == 0:
         surplus = float(share[top] + share[bottom])
-        sentences.append(rng.choice(_STRONGER[int(surplus > 0.2) - int(surplus < -0.2)]))
+        sentences.append(_STRONGER[int(surplus > 0.2) - int(surplus < -0.2)])
     involved = float((np.abs(share) >= 0.5).mean())
     extent = "focal" if involved <= 0.2 else "widespread" if involved >= 0.5 else "regional"
-    return " ".join([*sentences, rng.choice(_EXTENT[extent])])
+    return " ".join([*sentences, rng.choice(_EXTENT).format(extent)])
 
 
 def _describe_balance(share: np.ndarray, ch_names: tuple[str, ...], rng: Random) -> str:
     """Compare left with right and front with back, where the layout has both; else an empty string."""
     groups, clauses = _site_groups(ch_names), []
     for one, other, words in (("left", "right", ("left", "right")), ("frontal", "posterior", ("front", "back"))):
-        if one not in groups or other not in groups:
-            continue
-        difference = float(share[groups[one]].mean() - share[groups[other]].mean())
-        more, less = words if difference >= 0 else words[::-1]
-        much = "much " * (abs(difference) >= 0.5)
-        even = (f"{words[0]} and {words[1]} balanced", f"{words[1]} like {words[0]}")
-        uneven = (f"{more} {much}more positive than {less}", f"{more} {much}higher than {less}")
-        clauses.append(rng.choice(even if abs(difference) < 0.12 else uneven))
+        if one in groups and other in groups:
+            difference = float(share[groups[one]].mean() - share[groups[other]].mean())
+            more, less = words if difference >= 0 else words[::-1]
+            much = "much " * (abs(difference) >= 0.5)
+            even = (f"{words[0]} and {words[1]} balanced", f"{words[1]} like {words[0]}")
+            uneven = (f"{more} {much}more positive than {less}", f"{more} {much}higher than {less}")
+            clauses.append(rng.choice(even if abs(difference) < 0.12 else uneven))
     return "; ".join(clauses).capitalize() + "." * bool(clauses)
 
 
@@ -314,24 +281,20 @@ def describe_map(potential_uv: np.ndarray, ch_names: Sequence[str], seed: int) -
 
     It says where the maximum and the minimum lie (electrode, side, region), which pole is stronger, how far the field
     spreads, how left compares with right and front with back, and the polarity and level of up to nine areas (left,
-    midline, right; frontal, central with temporal, posterior). All of it is relative to the largest absolute value, as
-    in the picture, so no microvolts appear. The seed changes wording and order, never the facts.
+    midline, right; frontal, central with the temporal electrodes beside it, posterior). All of it is relative to the
+    largest absolute value, as in the picture, so no microvolts appear. The seed changes wording, never the facts.
 
     Args:
-        potential_uv: (C,) microvolts.
+        potential_uv: (C,) microvolts, finite, else ValueError.
         ch_names: C electrode names.
         seed: the same seed and map give the same text.
-
-    Raises:
-        ValueError: wrong shape, or values that are not finite.
     """
     if len(ch_names) == 0 or potential_uv.shape != (len(ch_names),):
-        shape = potential_uv.shape
-        raise ValueError(f"got potential_uv of shape {shape}, expected ({len(ch_names)},), >= 1 channel; pass one map")
+        raise ValueError(f"got potential_uv {potential_uv.shape}, expected (C,), C = {len(ch_names)}; pass one map")
     _require_finite(bool(np.isfinite(potential_uv).all()))
     rng, names, peak = Random(seed), tuple(ch_names), float(np.abs(potential_uv).max())
     if peak <= _SMALLEST_PEAK_UV:
         return rng.choice(_FLAT)
     sentences = [say(potential_uv / peak, names, rng) for say in (_describe_poles, _describe_balance, _describe_areas)]
     rng.shuffle(sentences)
-    return " ".join(sentence for sentence in sentences if sentence)
+    return " ".join(filter(None, sentences))

@@ -240,8 +240,9 @@ class SignalEncoder(nn.Module):
 
     def _init_weights(self) -> None:
         """Initialise as published: truncated normal of 0.02, residual outputs divided by sqrt(2 * block number)."""
-        for table in (self.cls_token, self.pos_embed, self.time_embed):
-            nn.init.trunc_normal_(table, std=0.02)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=self.preset.position_std)
+        nn.init.trunc_normal_(self.time_embed, std=self.preset.position_std)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)

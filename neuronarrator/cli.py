@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="tiny", metavar="NAME|PATH", help="default: tiny, which ships with the package")
+    parser.add_argument("--model", default="tiny", metavar="NAME|PATH", help="default: tiny, which is shipped")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
 
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from corpus.dataset import Augmentation, Batch, CropDataset, segment_batches
 from corpus.findings import find_recording
-from corpus.preprocess import load_recording
+from corpus.preprocess import load_recording, preprocess
 from corpus.recording import Recording
 from corpus.simulate import random_preset, simulate
 
@@ -88,7 +88,9 @@ class NarrationDataModule(L.LightningDataModule):
             raise ValueError(f"got {len(shared)} files in training and validation, expected none: split by subject")
         if not train and not self.hparams["simulated"]:
             roots = [source.root for source in self.sources]
-            raise FileNotFoundError(f"got no training file below {roots}, expected recordings: correct root or patterns")
+            raise FileNotFoundError(
+                f"got no training file below {roots}, expected recordings: correct root or patterns"
+            )
         seed = self.hparams["seed"]
         recordings = [load_recording(path) for path in tqdm(train, desc="training recordings", unit="file")]
         recordings += self._simulate(seed, self.hparams["simulated"])
@@ -111,8 +113,6 @@ class NarrationDataModule(L.LightningDataModule):
 
     @staticmethod
     def _simulate(seed: int, count: int) -> list[Recording]:
-        from corpus.preprocess import preprocess
-
         seeds = range(seed, seed + count)
         return [preprocess(simulate(random_preset(s), s).recording) for s in tqdm(seeds, desc="simulation")]
 

@@ -54,7 +54,7 @@ def evaluate_retrieval(narrator: Narrator, data: str | Path) -> dict[str, Any]:
                 )
             count += len(batch)
     if not count:
-        raise RecordingError(f"got no usable recording among {len(skipped)}, expected at least one; the first: {next(iter(skipped.values()))}")
+        raise _none_usable(skipped)
     scores = {name: float(value) for name, value in metric.compute().items()}
     names = [*(f"recall_at_{k}" for k in RECALL_AT), "mean_rank"]
     per_direction = {d: {name: scores[f"{name}_{d}"] for name in names} for d in DIRECTIONS}
@@ -86,7 +86,7 @@ def evaluate_narratives(narrator: Narrator, data: str | Path, seed: int = 0) -> 
                 verdicts[claim.verdict] += 1
                 by_kind.setdefault(claim.claim.kind, Counter())[claim.verdict] += 1
     if not facts:
-        raise RecordingError(f"got no usable recording among {len(skipped)}, expected at least one; the first: {next(iter(skipped.values()))}")
+        raise _none_usable(skipped)
     total = sum(verdicts.values())
     return {
         "fact_f1": _spread(facts),
@@ -100,6 +100,13 @@ def evaluate_narratives(narrator: Narrator, data: str | Path, seed: int = 0) -> 
         "model": narrator.card,
         "skipped": skipped,
     }
+
+
+def _none_usable(skipped: dict[str, str]) -> RecordingError:
+    first = next(iter(skipped.values()))
+    return RecordingError(
+        f"got {len(skipped)} recordings, none of them usable, expected at least one; the first: {first}"
+    )
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

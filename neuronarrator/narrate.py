@@ -55,7 +55,8 @@ def load_for_model(path: str | Path) -> Recording:
             f"got electrodes {', '.join(recording.ch_names[:8])}, expected at least one of the encoder's vocabulary "
             "(10-20 or 10-10 names); rename the channels"
         )
-    unknown = [SetAside(n, "the encoder does not know this electrode") for n, k in zip(recording.ch_names, known, strict=True) if not k]
+    why = "the encoder does not know this electrode"
+    unknown = [SetAside(name, why) for name, k in zip(recording.ch_names, known, strict=True) if not k]
     return replace(
         recording,
         signal_uv=recording.signal_uv[known],

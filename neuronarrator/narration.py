@@ -25,6 +25,7 @@ class NarrationTask(L.LightningModule):
         tokenizer: directory of a tokenizer; None trains a SentencePiece vocabulary on the offline writer's narratives.
         vocab_size: of that vocabulary.
         alignment_checkpoint: of stage 1; None starts from random encoders.
+        save_to: directory for the trained narrator (`Narrator.from_pretrained` reads it), written when training ends.
         train_dual: encoders and projectors learn too, as in the paper; else they stay as stage 1 left them, which
             keeps their retrieval as it was.
         learning_rate: peak, after a linear warm-up; a cosine leads to zero.
@@ -38,6 +39,7 @@ class NarrationTask(L.LightningModule):
         tokenizer: str | None = None,
         vocab_size: int = 1000,
         alignment_checkpoint: str | None = None,
+        save_to: str | None = None,
         train_dual: bool = True,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
@@ -80,3 +82,8 @@ class NarrationTask(L.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(optimizer, cosine_with_warmup(self.hparams["warmup_steps"], total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_end(self) -> None:
+        """Save the narrator."""
+        if self.hparams["save_to"] is not None and self.trainer.is_global_zero:
+            self.narrator.save_pretrained(self.hparams["save_to"])

@@ -1,9 +1,10 @@
-"""The narrator: encoders, projectors and a Qwen language model that reads them as soft prompts (NeuroNarrator, Sec. 3.4)."""
+"""The narrator: a Qwen language model that reads both encoders as soft prompts (NeuroNarrator, Sec. 3.4)."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -26,6 +27,9 @@ from encoders.spectrum import SpectrumEncoder
 from encoders.topomap import TopomapEncoder
 from neuronarrator.dual_encoder import DualEncoder
 from neuronarrator.prompts import PLACEHOLDERS, SEQUENCE, build_prompt, mask_labels, pad, splice
+
+if TYPE_CHECKING:
+    from neuronarrator.narrate import NarratedRecording
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -112,6 +116,15 @@ class Narrator(nn.Module):
         ids = tokenizer.convert_tokens_to_ids(list(PLACEHOLDERS.values()))
         self.register_buffer("placeholder_ids", torch.tensor(ids), persistent=False)
         self._prompts: dict[tuple[int, ...], Tensor] = {}
+        self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
+
+    def _describe(self) -> str:
+        llm = self.llm.config
+        size = sum(p.numel() for p in self.parameters()) / 1e6
+        return (
+            f"LaBraM {self.config.encoder} + CLIP {self.config.encoder} + Qwen3 ({llm.num_hidden_layers} layers, width "
+            f"{llm.hidden_size}), {size:.1f} M parameters, soft prompts: {', '.join(self.config.modalities)}"
+        )
 
     @property
     def device(self) -> torch.device:
@@ -164,7 +177,11 @@ class Narrator(nn.Module):
         labels = mask_labels(ids, mask, prompt.shape[1])
         keep = ids.shape[1] + 1  # logits of the prompt are never used
         return self.llm(
-            inputs_embeds=embeds, attention_mask=attention, labels=labels[:, -keep:], logits_to_keep=keep, use_cache=False
+            inputs_embeds=embeds,
+            attention_mask=attention,
+            labels=labels[:, -keep:],
+            logits_to_keep=keep,
+            use_cache=False,
         )
 
     @torch.inference_mode()
@@ -220,4 +237,15 @@ class Narrator(nn.Module):
                 f"got weights that miss {missing[:5]} and add {report.unexpected_keys[:5]}, expected exactly the "
                 f"parameters of {CONFIG_FILE} in {directory.name}: restore both files from one model"
             )
+        narrator.card["sha256"] = hashlib.sha256((directory / WEIGHTS_FILE).read_bytes()).hexdigest()
         return narrator.to(device).eval()
+
+    def narrate(self, path: str | Path) -> "NarratedRecording":
+        """Read a recording of any format MNE reads and narrate, verify and picture every segment of it.
+
+        Raises:
+            RecordingError: the file cannot be narrated; one line says why and what to do.
+        """
+        from neuronarrator.narrate import load_for_model, narrate_recording
+
+        return narrate_recording(self, load_for_model(path))

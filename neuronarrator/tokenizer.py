@@ -4,21 +4,24 @@ Larger narrators use the tokenizer of their Qwen model; both take the same code 
 """
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import sentencepiece
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from corpus.artifacts import ARTIFACT_KINDS, Artifact
 from corpus.describe import write_narrative
 from corpus.features import Features, asymmetry_index, energy_tiers
 from corpus.findings import find
-from corpus.montage import ELECTRODE_NAMES
+from corpus.montage import ELECTRODE_NAMES, MIN_SPATIAL_ELECTRODES
 from corpus.segment import SEGMENT_S, Segment
+from encoders.labram import CHANNEL_NAMES
 from neuronarrator.prompts import CHAT_TEMPLATE, PLACEHOLDERS, STATE_SPACE_INSTRUCTION, TASK_INSTRUCTION
 
+_PUNCTUATION = re.compile(r"[.,;:]")  # always tokens of their own, so that "C4." is C4 and a stop
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"  # Qwen's names
 
 
@@ -26,14 +29,16 @@ def load_or_train_tokenizer(directory: str | None, vocab_size: int) -> PreTraine
     """The tokenizer in a directory with the placeholders added, or else one trained on random narratives."""
     if directory is not None:
         return add_placeholders(AutoTokenizer.from_pretrained(directory, local_files_only=True))
-    return train_tokenizer([*sample_narratives(20_000, seed=0), *[f"{STATE_SPACE_INSTRUCTION} {TASK_INSTRUCTION}"] * 200], vocab_size)
+    prompts = [f"{STATE_SPACE_INSTRUCTION} {TASK_INSTRUCTION}"] * 200
+    return train_tokenizer([*sample_narratives(10_000, seed=0), *prompts], vocab_size)
 
 
 def sample_narratives(count: int, seed: int) -> Iterator[str]:
     """Narratives of random findings that name every electrode, band, trend and artifact: text without any recording."""
     rng = np.random.default_rng(seed)
+    electrodes = [name for name in ELECTRODE_NAMES if name.upper() in map(str.upper, CHANNEL_NAMES)]
     for i in range(count):
-        names = tuple(rng.permutation(ELECTRODE_NAMES)[: rng.integers(8, 32)].tolist())
+        names = tuple(rng.permutation(electrodes)[: rng.integers(MIN_SPATIAL_ELECTRODES, 32)].tolist())
         band_power = np.exp(rng.normal(1, 1.5, (len(names), 6)))
         power = band_power.sum(1)
         features = Features(
@@ -53,7 +58,7 @@ def sample_narratives(count: int, seed: int) -> Iterator[str]:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Train a unigram vocabulary on narratives and wrap it with ChatML and the placeholders.
+    """Train a byte-pair vocabulary on narratives and wrap it with ChatML and the placeholders.
 
     Args:
         texts: training narratives.
@@ -61,29 +66,39 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
+        sentence_iterator=(_PUNCTUATION.sub(" ", text) for text in texts),
+        required_chars=".,;:",
         model_writer=model,
         vocab_size=vocab_size,
         user_defined_symbols=["\n"],
         hard_vocab_limit=False,
-        model_type="unigram",
+        model_type="bpe",
         character_coverage=1.0,
         normalization_rule_name="identity",
+        split_by_number=False,  # electrodes such as F7 stay whole
         bos_id=-1,
         eos_id=-1,
         minloglevel=2,
         num_threads=1,
     )
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    vocab = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(processor.get_piece_size())]
-    backend = Tokenizer(models.Unigram(vocab, unk_id=processor.unk_id(), byte_fallback=False))
-    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    unknown = processor.id_to_piece(processor.unk_id())
+    vocab = {processor.id_to_piece(i): i for i in range(processor.get_piece_size())}
+    merges = [
+        (piece[:cut], piece[cut:])
+        for piece in vocab  # in the order in which they were merged
+        for cut in range(1, len(piece))
+        if piece != unknown and piece[:cut] in vocab and piece[cut:] in vocab
+    ]
+    backend = Tokenizer(models.BPE(vocab, merges, unk_token=unknown))
+    punctuation = pre_tokenizers.Split(Regex(_PUNCTUATION.pattern), behavior="isolated")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), punctuation])
     backend.decoder = decoders.Metaspace()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token=PAD,
         eos_token=END,
-        unk_token=processor.id_to_piece(processor.unk_id()),
+        unk_token=unknown,
         additional_special_tokens=[START],
         clean_up_tokenization_spaces=False,
     )
@@ -93,5 +108,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 def add_placeholders(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     """Add one special token a modality (those already there are left as they are)."""
-    tokenizer.add_special_tokens({"additional_special_tokens": list(PLACEHOLDERS.values())}, replace_extra_special_tokens=False)
+    added = {"additional_special_tokens": list(PLACEHOLDERS.values())}
+    tokenizer.add_special_tokens(added, replace_extra_special_tokens=False)
     return tokenizer

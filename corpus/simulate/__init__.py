@@ -1,7 +1,7 @@
 """EEG with known truth: a spherical head, rhythms, graphoelements and artifacts, each event annotated exactly.
 
-    preset = SimulationPreset(states=("awake_eyes_closed", "n2"))
-    simulation = simulate(preset, seed=1)      # simulation.recording, simulation.events
+preset = SimulationPreset(states=("awake_eyes_closed", "n2"))
+simulation = simulate(preset, seed=1)      # simulation.recording, simulation.events
 """
 
 from corpus.simulate.edf import write_edf

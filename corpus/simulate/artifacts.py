@@ -1,4 +1,4 @@
-"""Artifacts: eyes, muscle and electrodes. Each `draw_` function returns one event's own field, (layout, n) in microvolts."""
+"""Artifacts of eyes, muscle and electrodes. Each `draw_` function returns one event's own field, (layout, n) in µV."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ from corpus.simulate.forward import Head
 from corpus.simulate.preset import SimulationPreset
 
 FLOAT = NDArray[np.float64]
-BLINK = (0.0, 0.94, 0.33)  # fits the blinks of PhysioNet EEGMMIDB (eyes open, ear reference)
+BLINK = (0.0, 0.94, 0.33)  # fitted to the median blink of PhysioNet EEGMMIDB, eyes open
 MUSCLES = ("T7", "T8", "F7", "F8", "Fp1", "Fp2")
-MUSCLE_SPREAD_M = 0.035
+MUSCLE_SPREAD_M = 0.05
 MUSCLE_HZ = (20.0, 95.0)
 
 
@@ -45,7 +45,7 @@ def draw_muscle(head: Head, rng: np.random.Generator, preset: SimulationPreset) 
     hz = fft.rfftfreq(n, 1 / preset.sfreq)
     passband = (hz >= MUSCLE_HZ[0]) & (hz <= MUSCLE_HZ[1])
     noise = fft.irfft(fft.rfft(rng.standard_normal((len(reach), n))) * passband, n=n)
-    noise *= rng.gamma(2.0, 0.5, noise.shape)  # motor units fire in packets
+    noise *= rng.gamma(3.0, 1 / 3, noise.shape)  # motor units fire in packets
     edges = np.clip(np.minimum(np.arange(n), np.arange(n)[::-1]) / (0.1 * preset.sfreq), 0, 1)
     return rng.uniform(10, 35) * reach[:, None] * edges * noise / noise.std()
 

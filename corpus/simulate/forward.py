@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from corpus.montage import ELECTRODE_NAMES, electrode_positions
 from corpus.simulate.preset import TEN_TWENTY
@@ -65,39 +65,43 @@ def _all_electrodes() -> tuple[dict[str, int], NDArray[np.float64]]:
 class Head:
     """Scalp fields over a montage.
 
-    Fields are potentials against infinity over `layout`: the C requested electrodes, then those of the 10-20 system
-    and of the ears that are missing among them. So amplitudes mean the same on every montage, and what a source
-    reaches does not depend on the reference. A field's largest absolute value over the 10-20 system is 1.
+    Fields are potentials against the ears over `layout`: the C requested electrodes, then those of the 10-20 system
+    that are missing among them. So amplitudes mean the same on every montage, and what a source reaches does not depend
+    on the recording's reference. A field's largest absolute value over the 10-20 system is 1.
     """
 
-    def __init__(self, ch_names: Sequence[str], reference: str = "average") -> None:
+    def __init__(self, ch_names: tuple[str, ...], reference: str = "average") -> None:
         """Load the head with electrodes `ch_names`, measured against the 10-20 "average" or the mean of both "ears"."""
         given = {name.lower() for name in ch_names}
         self.ch_names = tuple(ch_names)
-        self.layout = (*ch_names, *(name for name in (*TEN_TWENTY, *EARS) if name.lower() not in given))
+        self.layout = (*ch_names, *(name for name in TEN_TWENTY if name.lower() not in given))
         self.positions_m = electrode_positions(self.layout)
         row = {name.lower(): number for number, name in enumerate(self.layout)}
         self._standard = [row[name.lower()] for name in TEN_TWENTY]
-        self._minus = self._standard if reference == "average" else [row[name.lower()] for name in EARS]
-        self._lead = lead_field(self.layout)
+        self._reference = reference
+        self._lead = lead_field(self.layout) - lead_field(EARS).mean(0)
         self._points = source_positions()
         self._outward = (self._points - CENTRE_M) / np.linalg.norm(self._points - CENTRE_M, axis=1, keepdims=True)
 
     def recorded(self, field_uv: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the amplifier measures of a field (layout, ...): the requested electrodes against the reference (C, ...)."""
-        return field_uv[: len(self.ch_names)] - field_uv[self._minus].mean(0)
+        """What is recorded of a field (layout, ...): the requested electrodes against the reference, (C, ...)."""
+        minus = field_uv[self._standard].mean(0) if self._reference == "average" else 0.0
+        return field_uv[: len(self.ch_names)] - minus
 
-    def patch(self, anchor: str, width_rad: float, tilt: Sequence[float] = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
-        """Field of a round patch of outward dipoles below an electrode: (layout,), positive outside.
+    def patch(
+        self, anchors: tuple[str, ...], width_rad: float, tilt: ArrayLike = (0.0, 0.0, 0.0)
+    ) -> NDArray[np.float64]:
+        """Field of synchronous round patches of outward dipoles, one below each anchor: (layout,), positive outside.
 
         Args:
-            anchor: Electrode over the centre of the patch.
-            width_rad: Standard deviation of the patch, as an angle at the centre of the head.
+            anchors: Electrodes over the centres of the patches.
+            width_rad: Standard deviation of each patch, as an angle at the centre of the head.
             tilt: Vector added to every outward unit dipole, to turn the patch like the wall of a sulcus.
         """
-        towards = electrode_positions([anchor])[0] - CENTRE_M
-        angle = np.arccos(np.clip(self._outward @ (towards / np.linalg.norm(towards)), -1, 1))
-        weight = np.exp(-0.5 * (angle / width_rad) ** 2)
+        towards = electrode_positions(anchors) - CENTRE_M
+        towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+        angle = np.arccos(np.clip(self._outward @ towards.T, -1, 1))
+        weight = np.exp(-0.5 * (angle / width_rad) ** 2).sum(1)
         weight[-len(EYES_M) :] = 0
         return self._field(weight[:, None] * (self._outward + np.asarray(tilt)))
 
@@ -113,20 +117,20 @@ class Head:
         The largest root mean square over the 10-20 system is 1.
         """
         shared = np.full((len(anchors), len(anchors)), coherence) + (1 - coherence) * np.eye(len(anchors))
-        fields = np.stack([self.patch(anchor, width_rad) for anchor in anchors], axis=1)
+        fields = np.stack([self.patch((anchor,), width_rad) for anchor in anchors], axis=1)
         mixing = fields @ np.linalg.cholesky(shared)
         return mixing / np.sqrt((mixing[self._standard] ** 2).sum(1).max())
 
     def background(self) -> NDArray[np.float64]:
         """Mixes C independent unit series into the field of independent dipoles everywhere in the cortex: (C, C).
 
-        Square root of the channel covariance, so it is exactly the sum over all dipoles; the mean square over the 10-20
-        system is 1.
+        Square root of the channel covariance, so it is exactly the sum over all dipoles; against the 10-20 average, the
+        mean square over the 10-20 system is 1.
         """
         lead = self._lead[:, : -len(EYES_M)].reshape(len(self.layout), -1)
+        standard = lead[self._standard] - lead[self._standard].mean(0)
         recorded = self.recorded(lead)
-        scale = (lead[self._standard] - lead[self._minus].mean(0)) ** 2
-        values, vectors = np.linalg.eigh(recorded @ recorded.T / scale.sum(1).mean())
+        values, vectors = np.linalg.eigh(recorded @ recorded.T / (standard**2).sum(1).mean())
         return vectors * np.sqrt(np.clip(values, 0, None))
 
     def _field(self, moment: NDArray[np.float64]) -> NDArray[np.float64]:

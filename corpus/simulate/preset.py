@@ -6,12 +6,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-TEN_TWENTY = tuple("Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2".split())
-SLEEP_LAB = tuple("F3 F4 C3 C4 O1 O2".split())
-HEADSET = tuple("AF3 F7 F3 FC5 T7 P7 O1 O2 P8 T8 FC6 F4 F8 AF4".split())
+TEN_TWENTY = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4",
+    "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
+)  # fmt: skip
+SLEEP_LAB = ("F3", "F4", "C3", "C4", "O1", "O2")
+HEADSET = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 STATES = ("awake_eyes_closed", "awake_eyes_open", "drowsy", "n2", "n3")
 REFERENCES = ("average", "ears")
-FOCI = tuple("F7 F8 T7 T8 P7 P8 F3 F4 C3 C4 P3 P4 O1 O2".split())
+FOCI = ("F7", "F8", "T7", "T8", "P7", "P8", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2")
 EVENT_STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "blink": ("awake_eyes_open",),
@@ -89,7 +92,7 @@ def random_preset(seed: int, duration_s: float = 60.0, sfreq: float = 200.0) -> 
         events=_draw_rates(rng),
         age_years=int(rng.integers(3, 90)),
         alpha_uv=float(rng.uniform(10, 60)),
-        background_uv=float(rng.uniform(4, 14)),
+        background_uv=float(rng.uniform(4, 10)),
         mains_hz=(None, None, 50.0, 60.0)[rng.integers(4)],
         reference=REFERENCES[rng.integers(2)],
     )
@@ -107,8 +110,8 @@ def _draw_montage(rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def _draw_states(rng: np.random.Generator) -> tuple[str, ...]:
-    """One to three consecutive states on the way from wakefulness to deep sleep; the eyes open and close at will."""
-    first = int(rng.integers(len(STATES)))
+    """One to three consecutive states on the way to deep sleep, or back from it; wakefulness is the most frequent."""
+    first = int(len(STATES) * rng.random() ** 1.5)
     states = STATES[first : first + int(rng.integers(1, 4))]
     return states[::-1] if rng.random() < 0.3 else states
 

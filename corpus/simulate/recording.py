@@ -13,25 +13,28 @@ from corpus.simulate.forward import Head
 from corpus.simulate.preset import EVENT_STATES, FOCI, STATES, SimulationPreset
 from corpus.simulate.rhythms import ongoing_activity, state_intervals
 
-FIELD_FRACTION = 0.5  # an event's channels: its own peak there exceeds this fraction of its largest peak
+FIELD_FRACTION = 0.6  # an event's channels: its own peak there exceeds this fraction of its largest peak
 VISIBLE_FRACTION = 0.3  # an event whose peak within the montage is a smaller fraction of that on the scalp is not added
 FLAT_S = (3.0, 12.0)
 EVENT_KINDS = tuple(EVENT_STATES)
 
 Draw = Callable[[Head, np.random.Generator, SimulationPreset], NDArray[np.float64]]
-DRAWS: Mapping[str, Draw] = {
-    "blink": artifacts.draw_blink,
-    "gaze_left": artifacts.draw_gaze_left,
-    "gaze_right": artifacts.draw_gaze_right,
-    "muscle": artifacts.draw_muscle,
-    "pop": artifacts.draw_pop,
-    "spindle": graphoelements.draw_spindle,
-    "k_complex": graphoelements.draw_k_complex,
-    "spike": graphoelements.draw_spike,
-    "sharp_wave": graphoelements.draw_sharp_wave,
-    "spike_slow_wave": graphoelements.draw_spike_slow_wave,
-    "spike_wave": graphoelements.draw_spike_wave,
-    "seizure": graphoelements.draw_seizure,
+DRAWS: Mapping[str, Mapping[str, Draw]] = {
+    "eyes": {
+        "blink": artifacts.draw_blink,
+        "gaze_left": artifacts.draw_gaze_left,
+        "gaze_right": artifacts.draw_gaze_right,
+    },
+    "muscle": {"muscle": artifacts.draw_muscle},
+    "electrode": {"pop": artifacts.draw_pop},
+    "sleep": {"k_complex": graphoelements.draw_k_complex, "spindle": graphoelements.draw_spindle},
+    "epilepsy": {
+        "seizure": graphoelements.draw_seizure,
+        "spike_wave": graphoelements.draw_spike_wave,
+        "spike_slow_wave": graphoelements.draw_spike_slow_wave,
+        "sharp_wave": graphoelements.draw_sharp_wave,
+        "spike": graphoelements.draw_spike,
+    },
 }
 
 
@@ -39,7 +42,7 @@ DRAWS: Mapping[str, Draw] = {
 class SimulatedEvent:
     """What truly happened: a state (all channels) or an event (see `EVENT_KINDS`).
 
-    `channels` are those where the peak of the event's own potential (against infinity) is at least `FIELD_FRACTION` of
+    `channels` are those where the peak of the event's own potential (against the ears) is at least `FIELD_FRACTION` of
     its largest in the montage; `amplitude_uv` is the largest absolute value that it adds there to the recording, 0 for
     a flat channel. Outside its interval it adds nothing.
     """
@@ -62,16 +65,19 @@ class Simulation:
 def simulate(preset: SimulationPreset, seed: int) -> Simulation:
     """Simulate one recording; the same preset and seed give the same samples.
 
-    Events of one kind never overlap each other, and an event lies wholly inside a state in which it can occur. Events
-    that find no place, or that the montage cannot see, are left out of signal and truth alike.
+    Events of one group of `DRAWS` never overlap each other, and an event lies wholly inside a state in which it can
+    occur. Events that find no place, or that the montage cannot see, are left out of signal and truth alike.
     """
     rng = np.random.default_rng(seed)
     preset = replace(preset, focus=preset.focus or FOCI[rng.integers(len(FOCI))])
     head = Head(preset.ch_names, preset.reference)
     signal = ongoing_activity(head, preset, rng)
     events = _states(signal, preset)
-    for kind in DRAWS:
-        events += _add_events(kind, signal, head, preset, rng)
+    for group in DRAWS.values():
+        taken: list[SimulatedEvent] = []
+        for kind, draw in group.items():
+            taken += _add_events(kind, draw, taken, signal, head, preset, rng)
+        events += taken
     if preset.mains_hz:
         artifacts.add_mains(signal, preset.sfreq, preset.mains_hz, rng)
     flats = _add_flats(signal, preset, rng)
@@ -94,12 +100,18 @@ def _states(signal: NDArray[np.float32], preset: SimulationPreset) -> list[Simul
 
 
 def _add_events(
-    kind: str, signal: NDArray[np.float32], head: Head, preset: SimulationPreset, rng: np.random.Generator
+    kind: str,
+    draw: Draw,
+    taken: list[SimulatedEvent],
+    signal: NDArray[np.float32],
+    head: Head,
+    preset: SimulationPreset,
+    rng: np.random.Generator,
 ) -> list[SimulatedEvent]:
-    """Draw, place and add (in place) the events of one kind."""
-    count = _draw_count(kind, preset, signal.shape[1], rng)
-    fields = [DRAWS[kind](head, rng, preset) for _ in range(count)]
-    starts = _place([field.shape[1] for field in fields], _allowed(kind, preset, signal.shape[1]), rng)
+    """Draw, place between those `taken`, and add (in place) the events of one kind."""
+    fields = [draw(head, rng, preset) for _ in range(_draw_count(kind, preset, signal.shape[1], rng))]
+    free = _without(_allowed(kind, preset, signal.shape[1]), taken, preset.sfreq)
+    starts = _place([field.shape[1] for field in fields], free, rng)
     events = []
     for field_uv, start in zip(fields, starts, strict=True):
         peaks = np.abs(field_uv).max(1)
@@ -115,9 +127,7 @@ def _add_events(
     return events
 
 
-def _add_flats(
-    signal: NDArray[np.float32], preset: SimulationPreset, rng: np.random.Generator
-) -> list[SimulatedEvent]:
+def _add_flats(signal: NDArray[np.float32], preset: SimulationPreset, rng: np.random.Generator) -> list[SimulatedEvent]:
     """Hold one channel at zero (in place) in each drawn interval."""
     count = _draw_count("flat", preset, signal.shape[1], rng)
     longest = min(FLAT_S[1], preset.duration_s / 2)
@@ -146,6 +156,15 @@ def _allowed(kind: str, preset: SimulationPreset, n_times: int) -> list[tuple[in
     return [(start, stop) for state, start, stop in state_intervals(preset, n_times) if state in EVENT_STATES[kind]]
 
 
+def _without(intervals: list[tuple[int, int]], taken: list[SimulatedEvent], sfreq: float) -> list[tuple[int, int]]:
+    """The intervals less those of the events already placed."""
+    for event in taken:
+        start, stop = round(event.start_s * sfreq), round((event.start_s + event.duration_s) * sfreq)
+        pieces = [piece for a, b in intervals for piece in ((a, min(b, start)), (max(a, stop), b))]
+        intervals = [(a, b) for a, b in pieces if a < b]
+    return intervals
+
+
 def _draw_count(kind: str, preset: SimulationPreset, n_times: int, rng: np.random.Generator) -> int:
     """The expected number of events, rounded up or down at random so that the mean is exact."""
     minutes = sum(stop - start for start, stop in _allowed(kind, preset, n_times)) / preset.sfreq / 60
@@ -155,19 +174,19 @@ def _draw_count(kind: str, preset: SimulationPreset, n_times: int, rng: np.rando
 def _place(sizes: list[int], intervals: list[tuple[int, int]], rng: np.random.Generator) -> list[int | None]:
     """First sample of each event, uniform and without overlap; None where an event does not fit."""
     starts: list[int | None] = [None] * len(sizes)
-    if not sizes:
+    if not sizes or not intervals:
         return starts
     lengths = np.array([stop - start for start, stop in intervals], dtype=float)
     home = rng.choice(len(intervals), len(sizes), p=lengths / lengths.sum())
     for number, (begin, stop) in enumerate(intervals):
         free, members = stop - begin, []
-        for event in np.flatnonzero(home == number):
+        for event in np.flatnonzero(home == number).tolist():
             if sizes[event] <= free:
-                members.append(int(event))
+                members.append(event)
                 free -= sizes[event]
         used = 0
-        for event, gap in zip(members, np.sort(rng.integers(0, free + 1, len(members))), strict=True):
-            starts[event] = begin + int(gap) + used
+        for event, gap in zip(members, np.sort(rng.integers(0, free + 1, len(members))).tolist(), strict=True):
+            starts[event] = begin + gap + used
             used += sizes[event]
     return starts
 

@@ -43,14 +43,14 @@ class Rhythm:
 STATE_TABLE = {
     "awake_eyes_closed": State(steeper=0.0, alpha=1.0, theta=0.5, delta=0.5, beta=0.6),
     "awake_eyes_open": State(steeper=0.0, alpha=0.15, theta=0.5, delta=0.6, beta=0.7),
-    "drowsy": State(steeper=0.3, alpha=0.6, theta=2.2, delta=1.0, beta=0.8),
-    "n2": State(steeper=0.7, alpha=0.05, theta=2.0, delta=3.2, beta=0.4),
-    "n3": State(steeper=1.1, alpha=0.0, theta=1.5, delta=8.0, beta=0.2),
+    "drowsy": State(steeper=0.3, alpha=0.6, theta=3.0, delta=1.0, beta=0.8),
+    "n2": State(steeper=0.7, alpha=0.05, theta=2.2, delta=3.5, beta=0.4),
+    "n3": State(steeper=1.1, alpha=0.0, theta=1.5, delta=11.0, beta=0.2),
 }
 RHYTHMS = {
-    "alpha": Rhythm(10.0, 0.5, ("O1", "O2"), 0.4, 0.6),
+    "alpha": Rhythm(10.0, 0.5, ("O1", "O2"), 0.5, 0.6),
     "theta": Rhythm(5.5, 0.9, ("Fz", "Cz", "F3", "F4", "C3", "C4"), 0.4, 0.4),
-    "delta": Rhythm(1.0, 0.55, ("Fz", "F3", "F4", "Cz", "C3", "C4", "Pz"), 0.6, 0.6),
+    "delta": Rhythm(1.0, 0.55, ("Fp1", "Fp2", "F3", "Fz", "F4", "C3", "Cz", "C4", "P3", "P4"), 0.4, 0.5),
     "beta": Rhythm(20.0, 3.5, ("F3", "Fz", "F4", "C3", "C4"), 0.3, 0.1),
 }
 
@@ -150,9 +150,9 @@ def _white_spectrum(
     Scaled so that `_to_time(spectrum * sqrt(p))` has variance sum(p).
     """
     size = fft.next_fast_len(shape[1], real=True)
-    hz = np.fft.rfftfreq(size, 1 / sfreq)
-    pairs = rng.standard_normal((shape[0], len(hz), 2), dtype=np.float32)
-    return pairs.view(np.complex64)[..., 0] * np.float32(size / 2), hz
+    hz = fft.rfftfreq(size, 1 / sfreq)
+    pairs = rng.standard_normal((shape[0], 2 * len(hz)), dtype=np.float32) * np.float32(size / 2)
+    return pairs.view(np.complex64), hz
 
 
 def _to_time(spectrum: NDArray[np.complex64], n_times: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Fact-F1: set F1 between the facts a text states and those of a reference (after HotpotQA; NeuroNarrator, Sec. 5.2)."""
+"""Fact-F1: set F1 between the facts of a text and those of a reference (NeuroNarrator, Sec. 5.2, after HotpotQA)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 /* Draws one segment as a page of EEG: negative up, one-second grid, calibration bar, artifacts and annotations. */
 const COLOURS = { left: "#1d4f9f", right: "#b3261e", midline: "#161616", other: "#4a4a4a" };
-const MARGIN = { left: 46, right: 58, top: 20, bottom: 20 };
+const MARGIN = { left: 46, right: 48, top: 26, bottom: 28 };
 const CHAIN_GAP_PX = 7;
 const PX_PER_MM = 96 / 25.4;
 const BAD_CONTACT = ["electrode", "flat", "missing"];
@@ -37,10 +37,9 @@ function averageReference(traces, segment) {
   return { traces: traces.map((trace) => trace.map((value, i) => value - mean[i])), used: used.length };
 }
 
-function drawSegment(canvas, page, segment, traces, uvPerMm) {
+function drawSegment(canvas, page, segment, traces, uvPerMm, scale) {
   const width = canvas.parentElement.clientWidth;
   const rows = layoutRows(page);
-  const scale = window.devicePixelRatio || 1;
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(rows.height * scale);
   canvas.style.height = `${rows.height}px`;
@@ -50,9 +49,16 @@ function drawSegment(canvas, page, segment, traces, uvPerMm) {
   const plot = { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: rows.bottom };
   const xOf = (seconds) => plot.left + ((seconds - segment.start_s) / segment.duration_s) * (plot.right - plot.left);
   drawGrid(pen, plot, segment, xOf);
-  drawArtifacts(pen, page, plot, rows, segment, xOf);
+  const brief = segment.artifacts.filter((a) => a.duration_s < segment.duration_s && a.rows.length);
+  pen.save();
+  pen.beginPath();
+  pen.rect(plot.left, 0, plot.right - plot.left, plot.bottom + 10);
+  pen.clip();
+  shadeArtifacts(pen, page, rows, brief, xOf);
   drawAnnotations(pen, plot, segment, xOf);
   drawTraces(pen, page, plot, rows, segment, traces, uvPerMm);
+  nameArtifacts(pen, page, rows, brief, xOf);
+  pen.restore();
   drawNames(pen, page, rows, segment);
   drawCalibration(pen, page, plot, uvPerMm, width);
   return (plot.right - plot.left) / PX_PER_MM / segment.duration_s;
@@ -74,25 +80,34 @@ function drawGrid(pen, plot, segment, xOf) {
   for (let fifth = Math.ceil(segment.start_s * 5 - 1e-6); fifth / 5 <= end + 1e-6; fifth++) {
     const x = Math.round(xOf(fifth / 5)) + 0.5;
     const whole = fifth % 5 === 0;
-    line(pen, whole ? "#c3cad4" : "#eef0f4", x, plot.top, x, plot.bottom);
-    if (whole) pen.fillText(clock(fifth / 5), x, plot.bottom + 14);
+    line(pen, whole ? "#bcc4cf" : "#eef0f4", x, plot.top - 4, x, plot.bottom + 8);
+    if (whole) pen.fillText(clock(fifth / 5), x, plot.bottom + 22);
   }
 }
 
 /* Artifacts shorter than the segment are shaded where they are; lasting ones are told by their channel names. */
-function drawArtifacts(pen, page, plot, rows, segment, xOf) {
+function shadeArtifacts(pen, page, rows, brief, xOf) {
+  pen.fillStyle = "rgba(217, 160, 20, 0.22)";
+  for (const artifact of brief) {
+    const left = xOf(artifact.start_s);
+    const wide = Math.max(xOf(artifact.start_s + artifact.duration_s) - left, 2);
+    for (const row of artifact.rows) pen.fillRect(left, rows.centres[row] - page.row_px / 2, wide, page.row_px);
+  }
+}
+
+function nameArtifacts(pen, page, rows, brief, xOf) {
   pen.textAlign = "left";
-  for (const artifact of segment.artifacts) {
-    if (artifact.duration_s >= segment.duration_s || !artifact.rows.length) continue;
-    const left = Math.max(xOf(artifact.start_s), plot.left);
-    const right = Math.min(xOf(artifact.start_s + artifact.duration_s), plot.right);
-    pen.fillStyle = "rgba(217, 160, 20, 0.22)";
-    for (const row of artifact.rows) {
-      pen.fillRect(left, rows.centres[row] - page.row_px / 2, Math.max(right - left, 2), page.row_px);
-    }
-    const first = Math.min(...artifact.rows);
-    pen.fillStyle = "#7a5600";
-    pen.fillText(artifact.kind, left + 2, rows.centres[first] - page.row_px / 2 + 9);
+  pen.lineWidth = 3;
+  pen.strokeStyle = "rgba(255, 255, 255, 0.85)";
+  pen.fillStyle = "#7a5600";
+  let free = 0;
+  for (const artifact of brief) {
+    const x = xOf(artifact.start_s);
+    if (x < free) continue;
+    const y = rows.centres[Math.min(...artifact.rows)] - page.row_px / 2;
+    pen.strokeText(artifact.kind, x, y);
+    pen.fillText(artifact.kind, x, y);
+    free = x + pen.measureText(artifact.kind).width + 4;
   }
 }
 
@@ -103,11 +118,11 @@ function drawAnnotations(pen, plot, segment, xOf) {
   for (const note of segment.annotations) {
     const x = Math.round(xOf(note.start_s)) + 0.5;
     pen.setLineDash([3, 3]);
-    line(pen, "#8a5fb0", x, plot.top - 16, x, plot.bottom);
+    line(pen, "#8a5fb0", x, plot.top - 22, x, plot.bottom + 8);
     pen.setLineDash([]);
     if (x < free) continue;
     const text = note.text.length > 40 ? `${note.text.slice(0, 39)}…` : note.text;
-    pen.fillText(text, x + 3, plot.top - 7);
+    pen.fillText(text, x + 3, plot.top - 14);
     free = x + 10 + pen.measureText(text).width;
   }
 }
@@ -115,10 +130,6 @@ function drawAnnotations(pen, plot, segment, xOf) {
 function drawTraces(pen, page, plot, rows, segment, traces, uvPerMm) {
   const pxPerUv = PX_PER_MM / uvPerMm;
   const pxPerSample = (plot.right - plot.left) / (segment.duration_s * page.rate);
-  pen.save();
-  pen.beginPath();
-  pen.rect(plot.left, plot.top - 4, plot.right - plot.left, plot.bottom - plot.top + 8);
-  pen.clip();
   pen.lineWidth = 0.9;
   pen.lineJoin = "round";
   traces.forEach((trace, row) => {
@@ -129,7 +140,6 @@ function drawTraces(pen, page, plot, rows, segment, traces, uvPerMm) {
     }
     pen.stroke();
   });
-  pen.restore();
 }
 
 function drawNames(pen, page, rows, segment) {

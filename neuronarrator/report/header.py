@@ -11,17 +11,17 @@ from neuronarrator.report.words import (
     escape,
     interval,
     number,
+    research_statement,
     verdict_counts,
 )
 
 SHORT_SHA = 12
+MAX_LINKS = 12  # contradictions linked in the summary; the timeline shows them all
 
 
 def research_banner(document: dict[str, Any]) -> str:
     """The statement every page of the report carries."""
-    statement = (document["research_use_only"] or "").strip()
-    repeats = statement.lower().rstrip(".").replace("–", "-") == RESEARCH_ONLY.lower()
-    return f"<strong>{RESEARCH_ONLY}</strong>" + ("" if repeats or not statement else f" {escape(statement)}")
+    return f"<strong>{RESEARCH_ONLY}</strong> {escape(research_statement(document))}".rstrip()
 
 
 def page_header(document: dict[str, Any]) -> str:
@@ -91,11 +91,14 @@ def summary(document: dict[str, Any]) -> str:
         for position, segment in enumerate(segments)
         if any(claim["verdict"] == "contradicted" for claim in segment["claims"])
     ]
-    links = ", ".join(f'<a href="#segment-{position}">{escape(interval(segment))}</a>' for position, segment in wrong)
-    where = f'<p class="where">Contradicted by the signal at {links}.</p>' if wrong else ""
+    links = ", ".join(
+        f'<a href="#segment-{position}">{escape(interval(segment))}</a>' for position, segment in wrong[:MAX_LINKS]
+    )
+    more = f" and in {count_of(len(wrong) - MAX_LINKS, 'more segment')}" if len(wrong) > MAX_LINKS else ""
+    where = f'<p class="where">Contradicted by the signal at {links}{more}.</p>' if wrong else ""
     return (
         f'<p class="summary">{escape(document["summary"])}</p><div class="verdicts"><p>'
-        f"{count_of(total, 'claim')} checked against the signal</p><ul>{verdicts}</ul></div>{where}"
+        f"{count_of(total, 'claim')} found in the narratives:</p><ul>{verdicts}</ul></div>{where}"
     )
 
 
@@ -103,8 +106,8 @@ def footer(document: dict[str, Any], traces: Traces) -> str:
     """How the traces were drawn and what the page was made by."""
     model = document["model"]
     return (
-        f"<p>Traces are drawn at {traces.rate:g} samples a second in steps of {traces.step_uv:g} µV, each segment with its "
-        "median removed; millimetres are nominal (96 pixels an inch). Band powers, trends and flags were computed "
-        f"from the signal at its full rate.</p><p>{escape(model['name'])} {escape(model['version'])} · "
+        f"<p>Traces are drawn at {traces.rate:g} samples a second in steps of {traces.step_uv:g} µV, each channel of a "
+        "segment with its median removed; millimetres are nominal (96 pixels an inch). Band powers, trends and flags "
+        f"were computed from the signal at its full rate.</p><p>{escape(model['name'])} {escape(model['version'])} · "
         f"{escape(document['schema'])} · {research_banner(document)}</p>"
     )

@@ -16,6 +16,7 @@ from neuronarrator.report.words import (
     join_channels,
     number,
     quantity,
+    research_statement,
     verdict_counts,
 )
 
@@ -54,7 +55,7 @@ def _head(document: dict[str, Any]) -> list[str]:
     ]
     blocks = [
         f"# {escape_markdown(recording['file'])}",
-        f"> **{RESEARCH_ONLY}.** {escape_markdown(document['research_use_only'])}",
+        f"> **{RESEARCH_ONLY}.** {escape_markdown(research_statement(document))}",
     ]
     blocks += [_bullets(facts)]
     if recording["warnings"]:
@@ -92,9 +93,10 @@ def _segment(segment: dict[str, Any]) -> list[str]:
         f"{tier} {escape_markdown(' '.join(names)) or 'none'}" for tier, names in features["energy_tiers"].items()
     )
     dominant = f"{band_label(features['dominant_band'] or NOTHING)}, {quantity(features['dominant_hz'], 'Hz')}"
+    amplitude = f"{features['amplitude'] or NOTHING}, {quantity(features['amplitude_uv'], 'µV')}"
+    top = escape_markdown(features["top_channel"] or NOTHING)
     facts = [
-        f"Dominant {dominant}; amplitude {features['amplitude'] or NOTHING}, {quantity(features['amplitude_uv'], 'µV')}; "
-        f"asymmetry {features['asymmetry'] or NOTHING}; top channel {escape_markdown(features['top_channel'] or NOTHING)}",
+        f"Dominant {dominant}; amplitude {amplitude}; asymmetry {features['asymmetry'] or NOTHING}; top channel {top}",
         f"Band power, µV²: {_bands(features)}",
         f"Energy tiers: {tiers}",
     ]

@@ -12,23 +12,7 @@ TREND_SIGNS = {
     "moderate decrease": "▼",
     "marked decrease": "▼▼",
 }
-BAR_WIDTH, BAR_HEIGHT = 150, 14
-
-
-def power_decades(segments: list[dict[str, Any]]) -> tuple[int, int]:
-    """The whole powers of ten around all band powers and their histories: exponents of the axis, low < high."""
-    powers = [
-        value
-        for segment in segments
-        for key in ("band_power_uv2", "history_band_power_uv2")
-        for value in (segment["features"][key] or {}).values()
-        if value is not None and value > 0
-    ]
-    if not powers:
-        return -1, 1
-    low, high = math.floor(math.log10(min(powers))), math.ceil(math.log10(max(powers)))
-    low = max(low, high - 6)
-    return (low, high) if high > low else (low, low + 1)
+BAR_WIDTH, BAR_HEIGHT = 88, 14
 
 
 def topomap_figure(segment: dict[str, Any], uri: str | None) -> str:
@@ -36,70 +20,72 @@ def topomap_figure(segment: dict[str, Any], uri: str | None) -> str:
     if uri is None:
         return ""
     middle = clock(segment["start_s"] + segment["duration_s"] / 2)
-    alt = f"Scalp map of the potential at {middle}, front up; channel of highest power {segment['features']['top_channel']}"
+    top = segment["features"]["top_channel"]
+    alt = f"Scalp map of the potential at {middle}, front up; highest power over the segment at {top}"
     return (
         f'<figure class="map"><img src="{uri}" width="160" height="160" loading="lazy" alt="{escape(alt)}">'
         f"<figcaption>potential at {middle}, front up<br>red +, blue −, own scale</figcaption></figure>"
     )
 
 
-def band_table(segment: dict[str, Any], decades: tuple[int, int], places: dict[int, int]) -> str:
-    """Band powers as bars on one log axis, a tick at the mean of the history, ratio and trend.
+def band_table(segment: dict[str, Any], places: dict[int, int]) -> str:
+    """Band powers as bars, a tick at the mean of the history, ratio and trend.
+
+    The length of a bar is the square root of the power, so that neither the weak bands nor the changes vanish.
 
     Args:
         segment: an entry of the document's segments.
-        decades: exponents of the ends of the axis, µV².
         places: place on the page of each segment index, for the links to the history.
     """
     features = segment["features"]
     history = features["history_band_power_uv2"] or {}
     ratios, trends = features["trend_ratio"] or {}, features["trend"] or {}
+    most = max([p for p in (*features["band_power_uv2"].values(), *history.values()) if p is not None], default=0.0)
     rows = ""
     for band, power in features["band_power_uv2"].items():
-        before, ratio, trend = history.get(band), ratios.get(band), trends.get(band)
-        change = f"×{number(ratio)}" if ratio is not None else NOTHING
-        sign = f'<span aria-hidden="true">{TREND_SIGNS.get(trend, "")}</span> ' if trend else ""
-        strength = "marked" if trend and "marked" in trend else "moderate" if trend and trend != "stable" else "stable"
+        before, ratio = history.get(band), ratios.get(band)
+        change = f"×{ratio:.2f}" if ratio is not None else NOTHING
         rows += (
-            f'<tr><th scope="row">{escape(band_label(band))}</th><td class="bar">{_bar(power, before, decades)}</td>'
+            f'<tr><th scope="row">{escape(band_label(band))}</th><td>{_bar(power, before, most)}</td>'
             f'<td class="n">{number(power)}</td><td class="n quiet">{number(before)}</td><td class="n">{change}</td>'
-            f'<td class="{strength}">{sign}{escape(trend or NOTHING)}</td></tr>'
+            f"<td>{_trend(trends.get(band))}</td></tr>"
         )
-    low, high = (f"{10.0**exponent:g}" for exponent in decades)
+    names = "".join(f'<th scope="col">{name}</th>' for name in ("√ scale", "now", "before", "ratio", "trend"))
     return (
-        f'<table class="bands"><caption>Band power, mean of the channels, µV² {_history(segment, places)}</caption><thead>'
-        f'<tr><th></th><th class="axis"><span>{low}</span><span>log</span><span>{high}</span></th><th scope="col">now</th>'
-        f'<th scope="col">before</th><th scope="col">ratio</th><th scope="col">trend</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
+        f'<table class="bands"><caption>Mean band power, µV²; {_history(segment, places)}</caption>'
+        f"<thead><tr><th></th>{names}</tr></thead><tbody>{rows}</tbody></table>"
     )
+
+
+def _trend(trend: str | None) -> str:
+    """A sign and the strength of a change, its direction in words for those who do not see the sign."""
+    if trend is None:
+        return NOTHING
+    strength, _, direction = trend.partition(" ")
+    sign = f'<span aria-hidden="true">{TREND_SIGNS.get(trend, "")}</span>'
+    unseen = f'<span class="unseen"> {escape(direction)}</span>'
+    return f'<span class="{escape(strength)}">{sign} {escape(strength)}{unseen}</span>'
 
 
 def _history(segment: dict[str, Any], places: dict[int, int]) -> str:
     if not segment["history"]:
-        return "<span>no preceding segment to compare with</span>"
-    links = (
-        f'<a href="#segment-{places[index]}">{index}</a>' if index in places else str(index)
-        for index in segment["history"]
-    )
-    return (
-        f"<span>before = mean of {'segment' if len(segment['history']) == 1 else 'segments'} {', '.join(links)}</span>"
-    )
+        return "no history"
+    links = (f'<a href="#segment-{places[i]}">{i}</a>' if i in places else str(i) for i in segment["history"])
+    return f"tick and before: {'mean of segments' if len(segment['history']) > 1 else 'segment'} {', '.join(links)}"
 
 
-def _bar(power: float | None, before: float | None, decades: tuple[int, int]) -> str:
+def _bar(power: float | None, before: float | None, most: float) -> str:
     if power is None:
         return ""
-    tick = f'<path d="M{_along(before, decades)} 0v{BAR_HEIGHT}"/>' if before is not None else ""
+    tick = f'<path d="M{_length(before, most)} 0v{BAR_HEIGHT}"/>' if before is not None else ""
     return (
         f'<svg viewBox="0 0 {BAR_WIDTH} {BAR_HEIGHT}" aria-hidden="true">'
-        f'<rect y="3" width="{_along(power, decades)}" height="8"/>{tick}</svg>'
+        f'<rect y="3" width="{_length(power, most)}" height="8"/>{tick}</svg>'
     )
 
 
-def _along(power: float, decades: tuple[int, int]) -> float:
-    low, high = decades
-    share = (math.log10(max(power, 10.0**low)) - low) / (high - low)
-    return round(BAR_WIDTH * min(max(share, 0.01), 1.0), 1)
+def _length(power: float, most: float) -> float:
+    return round(1 + (BAR_WIDTH - 2) * math.sqrt(max(power, 0.0) / most), 1) if most > 0 else 1.0
 
 
 def facts_list(segment: dict[str, Any]) -> str:
@@ -117,7 +103,7 @@ def facts_list(segment: dict[str, Any]) -> str:
     ]
     rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
     for tier in ("high", "medium", "low"):
-        names = "".join(
+        names = " ".join(
             f'<span title="{escape(quantity(power.get(name), "µV²"))}">{escape(name)}</span>'
             for name in features["energy_tiers"].get(tier, [])
         )
@@ -130,4 +116,4 @@ def _asymmetry(features: dict[str, Any]) -> str:
         return "not measurable"
     side = {"left": "left higher", "right": "right higher"}.get(features["asymmetry"], features["asymmetry"])
     index = features["asymmetry_index"]
-    return f"{escape(side)}" + (f", index {index:+.2f}" if index is not None else "")
+    return escape(side) + (f" ({index:+.2f})" if index is not None else "")

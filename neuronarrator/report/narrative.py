@@ -56,17 +56,22 @@ def _kind(claim: dict[str, Any]) -> str:
     return clean(claim["kind"]).replace("_", " ")
 
 
-def list_contradictions(claims: list[dict[str, Any]], position: int) -> str:
+def list_contradictions(narrative: str, claims: list[dict[str, Any]], position: int) -> str:
     """What the signal says instead, for each contradicted claim, as a list; nothing where there is none."""
-    wrong = [(order, claim) for order, claim in enumerate(claims) if claim["verdict"] == "contradicted"]
-    if not wrong:
-        return ""
     rows = "".join(
-        f'<li id="claim-{position}-{order + 1}"><b>✗{order + 1}</b> claimed {escape(_kind(claim))} '
-        f"<b>{escape(quantity(claim['value']))}</b>{_channels_of(claim)}; measured <b>{escape(_measured(claim))}</b></li>"
-        for order, claim in wrong
+        f'<li id="claim-{position}-{order}"><b>✗{order}</b> “{escape(_words(narrative, claim))}” '
+        f"({escape(_kind(claim))} {escape(quantity(claim['value']))}){_channels_of(claim)}, "
+        f"measured <b>{escape(_measured(claim))}</b></li>"
+        for order, claim in enumerate(claims, start=1)
+        if claim["verdict"] == "contradicted"
     )
-    return f'<ul class="contradictions" aria-label="Contradicted by the signal">{rows}</ul>'
+    return f'<ul class="contradictions" aria-label="Contradicted by the signal">{rows}</ul>' if rows else ""
+
+
+def _words(narrative: str, claim: dict[str, Any]) -> str:
+    """The words that make the claim, or its whole text where they are not located."""
+    start, stop = claim["span"] or (0, 0)
+    return narrative[start:stop] if 0 <= start < stop <= len(narrative) else claim["text"]
 
 
 def _channels_of(claim: dict[str, Any]) -> str:

@@ -3,8 +3,9 @@ const page = JSON.parse(document.getElementById("page-data").textContent);
 const articles = Array.from(document.querySelectorAll("article.segment"));
 const canvases = Array.from(document.querySelectorAll("canvas[data-segment]"));
 const near = new Set();
-const view = { uvPerMm: page.sensitivity, reference: "recorded" };
-let current = -1;
+const view = { uvPerMm: page.sensitivity, reference: "recorded", sharpness: window.devicePixelRatio || 1 };
+const SHARP_PRINTS = 40; // more canvases than this are printed at one pixel a point, for the memory's sake
+let unfolded = [];
 
 function draw(canvas) {
   const index = Number(canvas.dataset.segment);
@@ -19,7 +20,7 @@ function draw(canvas) {
     reference = `average reference of ${averaged.used} channels`;
     if (averaged.used < all) reference += ` (${all - averaged.used} with bad contact left out)`;
   }
-  const mmPerSecond = drawSegment(canvas, page, segment, traces, view.uvPerMm);
+  const mmPerSecond = drawSegment(canvas, page, segment, traces, view.uvPerMm, view.sharpness);
   canvas.parentElement.querySelector("figcaption").textContent =
     `negative up · ${view.uvPerMm} µV/mm · ${mmPerSecond.toFixed(0)} mm/s · ${reference} · ` +
     `drawn at ${page.rate} samples/s`;
@@ -59,8 +60,7 @@ function readingPosition() {
 
 function tell() {
   const list = shown();
-  current = readingPosition();
-  document.getElementById("where").textContent = `${Math.max(current + 1, 0)} / ${list.length}`;
+  document.getElementById("where").textContent = `${readingPosition() + 1} / ${list.length}`;
 }
 
 function go(direction) {
@@ -84,6 +84,22 @@ function reveal() {
   document.getElementById("only-flagged").checked = false;
   filterSegments(false);
   target.scrollIntoView();
+}
+
+/* Paper needs every trace at once, and what was set aside. */
+function prepareForPrint() {
+  const printed = canvases.filter((canvas) => !canvas.closest("[hidden]"));
+  view.sharpness = printed.length > SHARP_PRINTS ? 1 : window.devicePixelRatio || 1;
+  printed.forEach(draw);
+  unfolded = Array.from(document.querySelectorAll(".folds details:not([open])"));
+  for (const fold of unfolded) fold.open = true;
+}
+
+function recoverFromPrint() {
+  for (const fold of unfolded) fold.open = false;
+  view.sharpness = window.devicePixelRatio || 1;
+  canvases.filter((canvas) => !near.has(canvas)).forEach(release);
+  redraw();
 }
 
 const KEYS = {
@@ -119,9 +135,12 @@ document.querySelectorAll("[data-step]").forEach((button) => {
 document.getElementById("only-flagged").addEventListener("change", (event) => filterSegments(event.target.checked));
 window.addEventListener("hashchange", reveal);
 window.addEventListener("scroll", () => requestAnimationFrame(tell), { passive: true });
-window.addEventListener("resize", () => requestAnimationFrame(redraw));
-window.addEventListener("beforeprint", () => canvases.filter((c) => c.offsetParent).forEach(draw));
-window.addEventListener("afterprint", () => canvases.filter((c) => !near.has(c)).forEach(release));
+window.addEventListener("resize", () => {
+  view.sharpness = window.devicePixelRatio || 1;
+  requestAnimationFrame(redraw);
+});
+window.addEventListener("beforeprint", prepareForPrint);
+window.addEventListener("afterprint", recoverFromPrint);
 
 const height = layoutRows(page).height;
 const watcher = new IntersectionObserver(

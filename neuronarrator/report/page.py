@@ -11,7 +11,6 @@ import numpy as np
 
 from corpus.recording import Recording
 from neuronarrator.report.header import footer, page_header, research_banner, summary, warnings
-from neuronarrator.report.measures import power_decades
 from neuronarrator.report.order import Row, page_rows
 from neuronarrator.report.segment import render_segment
 from neuronarrator.report.timeline import render_timeline
@@ -24,6 +23,7 @@ LEAST_TRACE_BYTES = 2_000_000
 SENSITIVITIES = (2, 3, 5, 7, 10, 15, 20, 30, 50, 100)  # µV/mm
 PX_PER_MM = 96 / 25.4  # a CSS millimetre
 PLOT_PX, ROW_PX = 540, (13, 28)  # height the rows share, and the least and most of one row
+LEAST_TRACE_PX = 22  # traces of many channels may overlap rather than become flat
 SCRIPTS = ("decode.js", "draw.js", "page.js")
 
 
@@ -36,7 +36,6 @@ def render_page(document: dict[str, Any], recording: Recording, topomaps: np.nda
         topomaps: (S, H, W, 3) uint8 or None.
     """
     segments = document["segments"]
-    decades = power_decades(segments)
     places = {segment["index"]: position for position, segment in enumerate(segments)}
     maps = [None if topomaps is None else png_data_uri(topomaps[i]) for i in range(len(segments))]
     script = "\n".join(_asset(name) for name in SCRIPTS)
@@ -50,7 +49,7 @@ def render_page(document: dict[str, Any], recording: Recording, topomaps: np.nda
         "warnings": warnings(document),
         "summary": summary(document),
         "timeline": render_timeline(document, recording.breaks_s),
-        "segments": "".join(render_segment(segment, i, maps[i], decades, places) for i, segment in enumerate(segments)),
+        "segments": "".join(render_segment(segment, i, maps[i], places) for i, segment in enumerate(segments)),
         "toolbar": _toolbar(segments),
         "legend": _asset("legend.html"),
     }
@@ -106,8 +105,8 @@ def _page_data(document: dict[str, Any], recording: Recording, rows: list[Row], 
 
 
 def _first_sensitivity(extent_uv: float, row_px: int) -> int:
-    """The setting at which the middle 95 % of a typical channel fills one row."""
-    wanted = extent_uv * PX_PER_MM / row_px
+    """The setting at which the middle 95 % of a typical channel fills its row."""
+    wanted = extent_uv * PX_PER_MM / max(row_px, LEAST_TRACE_PX)
     return min(SENSITIVITIES, key=lambda value: abs(np.log(value / max(wanted, 0.1))))
 
 

@@ -19,31 +19,29 @@ from neuronarrator.report.words import (
 MAX_TIMES_LISTED = 4
 
 
-def render_segment(
-    segment: dict[str, Any], position: int, map_uri: str | None, decades: tuple[int, int], places: dict[int, int]
-) -> str:
+def render_segment(segment: dict[str, Any], position: int, map_uri: str | None, places: dict[int, int]) -> str:
     """One segment as an article.
 
     Args:
         segment: an entry of the document's segments.
         position: its place on the page, which names its anchors.
         map_uri: data URI of its scalp map, or None.
-        decades: exponents of the common axis of band powers, µV².
         places: place on the page of each segment index, for the links to the history.
     """
-    flagged = " flagged" if is_flagged(segment) else ""
-    return f"""<article class="segment{flagged}" id="segment-{position}" tabindex="-1" aria-labelledby="title-{position}">
-<header><h3 id="title-{position}">{escape(interval(segment))} <span class="index">segment {segment["index"]}</span></h3>
+    kind = "segment flagged" if is_flagged(segment) else "segment"
+    times, claims = escape(interval(segment)), segment["claims"]
+    return f"""<article class="{kind}" id="segment-{position}" tabindex="-1" aria-labelledby="title-{position}">
+<header><h3 id="title-{position}">{times} <span class="index">segment {segment["index"]}</span></h3>
 {_flags(segment)}
 <p class="confidence">model confidence (uncalibrated) <b>{number(segment["confidence"])}</b></p></header>
-<div class="columns"><div class="left">
-<figure class="eeg"><canvas data-segment="{position}" role="img" aria-label="EEG traces, {escape(interval(segment))}">
-</canvas><figcaption></figcaption></figure>
-<div class="measures">{topomap_figure(segment, map_uri)}{band_table(segment, decades, places)}{facts_list(segment)}</div>
-</div><div class="right">
-<h4>Narrative</h4>
-<p class="narrative">{mark_narrative(segment["narrative"], segment["claims"], position)}</p>
-{list_contradictions(segment["claims"], position)}{claims_table(segment["claims"])}
+<div class="columns">
+<figure class="eeg"><canvas data-segment="{position}" role="img" aria-label="EEG traces, {times}"></canvas>
+<figcaption></figcaption></figure>
+<div class="reading">
+<p class="narrative">{mark_narrative(segment["narrative"], claims, position)}</p>
+{list_contradictions(segment["narrative"], claims, position)}{claims_table(claims)}
+{band_table(segment, places)}
+<div class="space">{topomap_figure(segment, map_uri)}{facts_list(segment)}</div>
 </div></div></article>
 """
 

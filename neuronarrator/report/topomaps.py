@@ -12,7 +12,7 @@ COLOURS = 64
 
 def png_data_uri(pixels: np.ndarray) -> str:
     """A map (H, W, 3) uint8 as a data URI: 160 by 160 pixels, 64 colours of its own."""
-    image = Image.fromarray(np.ascontiguousarray(pixels), "RGB").resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
+    image = Image.fromarray(np.ascontiguousarray(pixels)).resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
     small = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     stream = io.BytesIO()
     small.save(stream, "PNG", optimize=True)

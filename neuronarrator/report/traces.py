@@ -24,6 +24,7 @@ LADDER: tuple[tuple[float | None, float], ...] = (
     (64.0, 4.0),
 )
 PASS_EDGE = 0.4  # of the display rate: full amplitude up to here, falling to nothing at half the rate
+CONTEXT_S = 1.0  # signal around a segment that the resampling sees
 LIMIT = 2**20  # steps; larger values are clipped
 SAMPLED_SEGMENTS = 12  # segments a rung of the ladder is judged by
 
@@ -56,20 +57,53 @@ def encode_traces(recording: Recording, rows: list[int], spans: list[tuple[float
         spans: start and duration of each segment in the recording, seconds.
         budget: characters of base64 for all segments together.
     """
-    signal = np.nan_to_num(recording.signal_uv[rows], posinf=0.0, neginf=0.0).astype(np.float32, copy=False)
-    pieces: list[np.ndarray] = []
-    cut_at = 0.0
+    sampled = spans[:: max(1, len(spans) // SAMPLED_SEGMENTS)]
     for rung, (wanted, step) in enumerate(LADDER):
         rate = min(wanted or recording.sfreq, recording.sfreq)
-        if rate != cut_at:
-            pieces, cut_at = _cut(resample(signal, recording.sfreq, rate), rate, spans), rate
         last = rung == len(LADDER) - 1
-        if not last and _estimate(pieces, step) > budget:
+        if not last and _total(_encode(recording, rows, sampled, rate, step)) * len(spans) > budget * len(sampled):
             continue
-        blocks = [base64.b64encode(encode_block(_steps(piece, step))).decode("ascii") for piece in pieces]
-        if last or sum(map(len, blocks)) <= budget:
+        coded = _encode(recording, rows, spans, rate, step)
+        if last or _total(coded) <= budget:
             break
-    return Traces(rate, step, tuple(p.shape[1] for p in pieces), tuple(blocks), _extent(pieces))
+    blocks, lengths, extents = zip(*coded, strict=True) if coded else ((), (), ())
+    return Traces(rate, step, lengths, blocks, float(np.median(extents)) if extents else 0.0)
+
+
+def _encode(
+    recording: Recording, rows: list[int], spans: list[tuple[float, float]], rate: float, step: float
+) -> list[tuple[str, int, float]]:
+    """Text, samples and extent (µV) of each segment."""
+    coded = []
+    for start_s, duration_s in spans:
+        piece = cut_segment(recording, rows, start_s, duration_s, rate)
+        steps = np.clip(np.rint(piece / step), -LIMIT, LIMIT).astype(np.int64)
+        extent = np.median(np.ptp(np.percentile(piece, [2.5, 97.5], axis=1), axis=0)) if piece.size else 0.0
+        coded.append((base64.b64encode(encode_block(steps)).decode("ascii"), piece.shape[1], float(extent)))
+    return coded
+
+
+def _total(coded: list[tuple[str, int, float]]) -> int:
+    return sum(len(text) for text, _, _ in coded)
+
+
+def cut_segment(recording: Recording, rows: list[int], start_s: float, duration_s: float, rate: float) -> np.ndarray:
+    """One segment at the display rate, (C, N) µV, the median of each channel removed.
+
+    Values that are not finite are drawn as zero. A segment that reaches beyond the recording is cut at its end.
+    """
+    pad, count = round(CONTEXT_S * recording.sfreq), recording.signal_uv.shape[1]
+    begin = min(max(round(start_s * recording.sfreq), 0), count)
+    stop = min(max(round((start_s + duration_s) * recording.sfreq), begin), count)
+    if begin == stop:
+        return np.zeros((len(rows), 0), np.float32)
+    low, high = max(begin - pad, 0), min(stop + pad, count)
+    block = np.nan_to_num(recording.signal_uv[rows, low:high], posinf=0.0, neginf=0.0)
+    block = np.pad(block, ((0, 0), (low - begin + pad, stop + pad - high)), mode="edge")
+    piece = resample(block, recording.sfreq, rate)
+    first = round(pad * piece.shape[1] / block.shape[1])
+    piece = piece[:, first : first + round((stop - begin) * piece.shape[1] / block.shape[1])]
+    return piece - np.median(piece, axis=1, keepdims=True)
 
 
 def resample(signal: np.ndarray, sfreq: float, rate: float) -> np.ndarray:
@@ -77,19 +111,11 @@ def resample(signal: np.ndarray, sfreq: float, rate: float) -> np.ndarray:
     if rate >= sfreq:
         return signal
     count = signal.shape[1]
-    pad = min(round(sfreq), count - 1)
-    total = count + 2 * pad
-    target = round(total * rate / sfreq)
-    freqs = np.fft.rfftfreq(total, 1 / sfreq)[: target // 2 + 1]
+    target = round(count * rate / sfreq)
+    freqs = np.fft.rfftfreq(count, 1 / sfreq)[: target // 2 + 1]
     edge = np.clip((freqs / rate - PASS_EDGE) / (0.5 - PASS_EDGE), 0, 1)
-    taper = (0.5 + 0.5 * np.cos(np.pi * edge)) * (target / total)
-    first, length = round(pad * target / total), round(count * target / total)
-    rows = []
-    for row in signal:  # one at a time: a night of 64 channels must not need its spectrum at once
-        padded = np.pad(row, pad, mode="reflect", reflect_type="odd")
-        spectrum = np.fft.rfft(padded)[: len(taper)] * taper
-        rows.append(np.fft.irfft(spectrum, target)[first : first + length].astype(np.float32))
-    return np.stack(rows)
+    taper = (0.5 + 0.5 * np.cos(np.pi * edge)) * (target / count)
+    return np.fft.irfft(np.fft.rfft(signal)[:, : len(taper)] * taper, target)
 
 
 def encode_block(steps: np.ndarray) -> bytes:
@@ -140,29 +166,3 @@ def _pack(unsigned: np.ndarray, k: np.ndarray) -> bytes:
         has = low > place
         bits[stop[has] - 1 - place] = (values[has] >> place) & 1
     return np.packbits(bits).tobytes()
-
-
-def _cut(signal: np.ndarray, rate: float, spans: list[tuple[float, float]]) -> list[np.ndarray]:
-    pieces = []
-    for start_s, duration_s in spans:
-        begin = round(start_s * rate)
-        piece = signal[:, begin : begin + round(duration_s * rate)]
-        pieces.append(piece - (np.median(piece, axis=1, keepdims=True) if piece.size else 0))
-    return pieces
-
-
-def _steps(piece: np.ndarray, step: float) -> np.ndarray:
-    return np.clip(np.rint(piece / step), -LIMIT, LIMIT).astype(np.int64)
-
-
-def _estimate(pieces: list[np.ndarray], step: float) -> float:
-    chosen = pieces[:: max(1, len(pieces) // SAMPLED_SEGMENTS)]
-    size = sum(len(encode_block(_steps(piece, step))) for piece in chosen)
-    return size * 4 / 3 * len(pieces) / max(len(chosen), 1)
-
-
-def _extent(pieces: list[np.ndarray]) -> float:
-    filled = [piece for piece in pieces if piece.size]
-    if not filled:
-        return 0.0
-    return float(np.median([np.median(np.ptp(np.percentile(p, [2.5, 97.5], axis=1), axis=0)) for p in filled]))

@@ -13,6 +13,13 @@ VERDICT_SIGNS = {"supported": "✓", "contradicted": "✗", "unverifiable": "?"}
 RESEARCH_ONLY = "Research use only - not for diagnosis"
 
 
+def research_statement(document: dict[str, Any]) -> str:
+    """What the document says about its use, beyond `RESEARCH_ONLY`."""
+    statement = (document["research_use_only"] or "").strip()
+    start = statement[: len(RESEARCH_ONLY)].replace("–", "-").lower()
+    return statement[len(RESEARCH_ONLY) :].lstrip(" .") if start == RESEARCH_ONLY.lower() else statement
+
+
 def clean(value: Any) -> str:
     """Text without control characters."""
     return _UNPRINTABLE.sub("\ufffd", str(value))
@@ -24,12 +31,17 @@ def escape(value: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits without an exponent, a dash for None."""
+    """Three significant digits without an exponent, two below 0.01; a dash for None."""
     if value is None:
         return NOTHING
-    if isinstance(value, int) or abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3g}" if abs(value) >= 0.001 or value == 0 else f"{value:.0e}"
+    size = abs(value)
+    if isinstance(value, int) or size >= 100:
+        text = f"{value:.0f}"
+    elif size >= 0.01 or value == 0:
+        text = f"{value:.3g}"
+    else:
+        text = f"{value:.2g}" if size >= 0.0001 else f"{value:.0e}"
+    return text.replace("-", "−")
 
 
 def quantity(value: Any, unit: str | None = None) -> str:
@@ -42,6 +54,8 @@ def quantity(value: Any, unit: str | None = None) -> str:
         text = "yes" if value else "no"
     else:
         text = number(value) if isinstance(value, int | float) else clean(value)
+    if unit == "ratio":
+        return f"×{text}"
     return f"{text} {clean(unit)}" if unit else text
 
 

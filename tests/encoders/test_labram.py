@@ -160,6 +160,14 @@ def test_tiny_trains_in_forward_and_backward():
     assert rows == sorted([0, *(1 + row for row in channel_rows(TEN_TWENTY))])
 
 
+@pytest.mark.parametrize(("preset", "std"), [(BASE, 0.02), (TINY, 0.3)])
+def test_positions_start_at_the_scale_of_the_preset(preset: SignalEncoderPreset, std: float):
+    encoder = SignalEncoder(preset)
+    assert encoder.pos_embed.std().item() == pytest.approx(std, rel=0.1)
+    assert encoder.time_embed.std().item() == pytest.approx(std, rel=0.1)
+    assert encoder.blocks[0].mlp.fc1.weight.std().item() == pytest.approx(0.02, rel=0.1)
+
+
 @torch.no_grad()
 def test_sixty_four_channels_and_other_dtypes(tiny: SignalEncoder):
     names = CHANNEL_NAMES[:64]

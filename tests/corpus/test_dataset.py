@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from corpus.claims import facts_of
+from corpus.dataset import Augmentation, CropDataset, log_power, segment_batches
+from corpus.findings import find_recording
+from corpus.recording import Recording
+
+NAMES = ("Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T7", "T8", "P7", "P8")
+
+
+def make_recording(duration_s: float = 65.0, seed: int = 0) -> Recording:
+    signal = np.random.default_rng(seed).normal(0, 20, (len(NAMES), round(duration_s * 200)))
+    return Recording(signal.astype(np.float32), 200.0, NAMES)
+
+
+def test_segments_in_order_with_their_history() -> None:
+    recording = make_recording()
+    batches = list(segment_batches(find_recording(recording), batch_size=4))
+    assert [len(b) for b in batches] == [4, 2]
+    signal = torch.from_numpy(recording.signal_uv)
+    second = batches[1]
+    torch.testing.assert_close(second.signal_uv[0], signal[:, 8000:10000])
+    torch.testing.assert_close(second.history_uv[0], torch.stack([signal[:, 4000:6000], signal[:, 6000:8000]]))
+    assert batches[0].history_mask.tolist() == [[False, False], [False, True], [True, True], [True, True]]
+    assert not batches[0].history_uv[0].any()
+
+
+def test_a_batch_holds_log_powers_text_and_facts_of_its_segments() -> None:
+    findings = find_recording(make_recording())
+    batch = next(segment_batches(findings, batch_size=6))
+    np.testing.assert_allclose(batch.log_power[3, -1], log_power(findings[3].features))
+    np.testing.assert_allclose(batch.log_power[3, 0], log_power(findings[1].features))
+    assert [facts_of(text) for text in batch.narratives] == batch.facts == [f.facts for f in findings]
+
+
+def test_split_into_batches_does_not_change_what_is_in_them() -> None:
+    findings = find_recording(make_recording())
+    whole = next(segment_batches(findings, batch_size=6))
+    parts = list(segment_batches(findings, batch_size=1))
+    torch.testing.assert_close(whole.history_uv, torch.cat([p.history_uv for p in parts]))
+    torch.testing.assert_close(whole.log_power, torch.cat([p.log_power for p in parts]))
+    assert whole.narratives == [text for p in parts for text in p.narratives]
+
+
+def test_crops_are_stretches_of_the_recording_behind_their_history() -> None:
+    recording = make_recording()
+    batch = CropDataset([recording], batch_size=8, n_batches=2, seed=3)[1]
+    assert batch.signal_uv.shape == (8, 16, 2000)
+    assert batch.history_mask.all()
+    for current, history in zip(batch.signal_uv.numpy(), batch.history_uv.numpy(), strict=True):
+        begin = int(np.flatnonzero(recording.signal_uv[0] == current[0, 0])[0])
+        np.testing.assert_array_equal(current, recording.signal_uv[:, begin : begin + 2000])
+        np.testing.assert_array_equal(history[1], recording.signal_uv[:, begin - 2000 : begin])
+
+
+def test_crops_depend_on_seed_epoch_and_item_alone() -> None:
+    def make() -> CropDataset:
+        return CropDataset([make_recording()], 4, 3, seed=1, augmentation=Augmentation())
+
+    first, second = make(), make()
+    torch.testing.assert_close(first[2].signal_uv, second[2].signal_uv)
+    assert first[2].narratives == second[2].narratives
+    second.epoch = 1
+    assert not torch.equal(first[2].history_mask, second[2].history_mask) or first[2].narratives != second[2].narratives
+
+
+def test_augmented_crops_stay_consistent_with_their_text() -> None:
+    dataset = CropDataset([make_recording()], 8, 4, seed=2, augmentation=Augmentation(drop_channels=1.0))
+    for batch in dataset:
+        assert len(batch.ch_names) == batch.signal_uv.shape[1] == batch.log_power.shape[2] >= 8
+        assert [facts_of(text) for text in batch.narratives] == batch.facts
+        assert torch.isfinite(batch.log_power).all()
+
+
+def test_layouts_are_not_mixed_in_a_batch() -> None:
+    other = Recording(make_recording().signal_uv[:3], 200.0, ("Fz", "Cz", "Pz"))
+    names = {batch.ch_names for batch in CropDataset([make_recording(), other], 2, 20, narrate=False)}
+    assert names == {NAMES, ("Fz", "Cz", "Pz")}
+
+
+def test_recordings_without_ten_seconds_are_refused() -> None:
+    with pytest.raises(ValueError, match="without 10 s"):
+        CropDataset([make_recording(9.0)], 2, 2)

@@ -1,0 +1,47 @@
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from neuronarrator.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt, mask_labels, pad, splice
+from neuronarrator.tokenizer import sample_narratives
+
+
+def test_prompt_is_chatml_with_the_placeholders_in_the_papers_order(tokenizer: PreTrainedTokenizerBase) -> None:
+    ids = build_prompt(tokenizer, {"spectrum": 3, "topomap": 1, "signal": 1, "history": 2})
+    text = tokenizer.decode(ids)
+    soft = [t for t in tokenizer.convert_ids_to_tokens(ids) if t in PLACEHOLDERS.values()]
+    expected = ["history", "history", "signal", "topomap", "spectrum", "spectrum", "spectrum"]
+    assert soft == [PLACEHOLDERS[name] for name in expected]
+    assert text.startswith("<|im_start|>")
+    assert "assistant" in text[-20:]
+
+
+def test_splice_equals_a_slow_loop() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.tensor([5, 9, 9, 3, 8, 4])
+    tokens, soft = torch.randn(6, 4, generator=generator), torch.randn(2, 3, 4, generator=generator)
+    spliced = splice(tokens, ids, torch.tensor([8, 9]), soft)
+    for row in range(2):
+        values = iter(soft[row])
+        for place, token in enumerate(ids.tolist()):
+            expected = next(values) if token in (8, 9) else tokens[place]
+            torch.testing.assert_close(spliced[row, place], expected)
+
+
+def test_splice_refuses_another_count() -> None:
+    with pytest.raises(ValueError, match="got 2 soft prompts, expected 1"):
+        splice(torch.zeros(3, 4), torch.tensor([1, 9, 2]), torch.tensor([9]), torch.zeros(1, 2, 4))
+
+
+def test_loss_is_on_answer_tokens_only() -> None:
+    ids, mask = pad([[4, 5, 2], [6, 2]], pad_id=0)
+    assert ids.tolist() == [[4, 5, 2], [6, 2, 0]]
+    labels = mask_labels(ids, mask, prompt_length=2)
+    assert labels.tolist() == [[IGNORE_INDEX, IGNORE_INDEX, 4, 5, 2], [IGNORE_INDEX, IGNORE_INDEX, 6, 2, IGNORE_INDEX]]
+
+
+def test_tokenizer_repeats_every_narrative(tokenizer: PreTrainedTokenizerBase) -> None:
+    for text in sample_narratives(200, seed=7):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert tokenizer.decode(ids) == text
+        assert tokenizer.unk_token_id not in ids
