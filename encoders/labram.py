@@ -92,7 +92,7 @@ def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
 
 
 class PatchEmbed(nn.Module):
-    """Three convolutions along the samples of a patch, each with GroupNorm and GELU (LaBraM, Sec. 2.1).
+    """Three convolutions along the samples of a patch, each with GroupNorm and GELU (the temporal encoder of LaBraM).
 
     GroupNorm takes its statistics over all patches and channels of a sample, so a global change of amplitude (all
     channels louder by one factor) is removed almost entirely, while ratios between channels and between seconds
@@ -259,7 +259,7 @@ def _check_signal(signal_uv: Tensor, ch_names: Sequence[str]) -> None:
     shape = tuple(signal_uv.shape)
     if signal_uv.ndim != 3:
         raise ValueError(f"got a signal of shape {shape}, expected (B, C, T): add a batch axis to a single window")
-    if len(ch_names) != shape[1] or not ch_names:
+    if len(ch_names) == 0 or len(ch_names) != shape[1]:
         raise ValueError(f"got {len(ch_names)} channel names for a signal of shape {shape}: give one name per channel")
     if shape[2] == 0 or shape[2] % PATCH_SAMPLES:
         raise ValueError(

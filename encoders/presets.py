@@ -11,7 +11,7 @@ NORM_GROUPS = 4
 
 @dataclass(frozen=True)
 class SignalEncoderPreset:
-    """Size of a `SignalEncoder` (LaBraM, arXiv:2405.18765, Table 3 gives the published sizes).
+    """Size of a `SignalEncoder` (LaBraM, arXiv:2405.18765).
 
     Attributes:
         embed_dim: Width D of a token, a multiple of 100 (25 time steps x 4 normalisation groups).

@@ -3,12 +3,18 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from corpus.recording import RecordingError
 from neuronarrator.version import __version__
+
+
+class UsageError(ValueError):
+    """An argument that cannot be used: got X, expected Y, do Z."""
+
 
 TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
@@ -22,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return args.run(args)
-    except (RecordingError, FileNotFoundError) as error:
+    except (RecordingError, UsageError, FileNotFoundError) as error:
         print(f"neuronarrator: {error}", file=sys.stderr)
         return 1
 
@@ -85,12 +91,14 @@ def _narrate(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from neuronarrator.narrate import load_for_model, narrate_recording
-    from neuronarrator.report import write_report
+    from neuronarrator.report.write import FORMATS, write_report
 
-    narrator = _load_model(args)
     formats = tuple(args.formats.split(","))
+    if unknown := set(formats) - set(FORMATS):
+        raise UsageError(f"got format {min(unknown)!r}, expected any of {','.join(FORMATS)}: correct --formats")
+    narrator = _load_model(args)
     failed = 0
-    for path in args.recordings:
+    for path, stem in zip(args.recordings, _unique_stems(args.recordings), strict=True):
         try:
             recording = load_for_model(path)
             with tqdm(desc=path.name, unit="segment") as bar:
@@ -100,14 +108,27 @@ def _narrate(args: argparse.Namespace) -> int:
                     bar.update(done - bar.n)
 
                 narrated = narrate_recording(narrator, recording, on_progress=show)
-            written = write_report(narrated.document, narrated.recording, narrated.topomaps, args.out, formats)
+            written = write_report(narrated.document, narrated.recording, narrated.topomaps, args.out, formats, stem)
             print(*written.values(), sep="\n")
         except RecordingError as error:
             failed += 1
             print(f"neuronarrator: {path.name}: {error}", file=sys.stderr)
+        except Exception as error:  # one recording that trips us must not cost the others
+            failed += 1
+            print(f"neuronarrator: {path.name}: internal error, {type(error).__name__}: {error}", file=sys.stderr)
     if failed:
         print(f"neuronarrator: {failed} of {len(args.recordings)} recordings failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _unique_stems(paths: Sequence[Path]) -> list[str]:
+    """Names of the reports: the stems of the files, numbered from the second of one name on."""
+    seen: Counter[str] = Counter()
+    stems = []
+    for path in paths:
+        seen[path.stem] += 1
+        stems.append(path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}")
+    return stems
 
 
 def _evaluate(args: argparse.Namespace) -> int:

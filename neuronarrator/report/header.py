@@ -21,7 +21,8 @@ MAX_LINKS = 12  # contradictions linked in the summary; the timeline shows them 
 
 def research_banner(document: dict[str, Any]) -> str:
     """The statement every page of the report carries."""
-    return f"<strong>{RESEARCH_ONLY}</strong> {escape(research_statement(document))}".rstrip()
+    statement = research_statement(document)
+    return f"<strong>{RESEARCH_ONLY}</strong>" + (f" · {escape(statement)}" if statement else "")
 
 
 def page_header(document: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from neuronarrator.report.words import (
     VERDICT_SIGNS,
     artifact_groups,
     band_label,
+    claimed,
     clean,
     clock,
     count_of,
@@ -127,7 +128,7 @@ def _correction(claim: dict[str, Any]) -> str:
     measured = claim["measured"] or {}
     return (
         f"✗ **contradicted:** “{escape_markdown(claim['text'])}” "
-        f"({escape_markdown(claim['kind']).replace('_', ' ')} {escape_markdown(quantity(claim['value']))}); "
+        f"({escape_markdown(claimed(claim))}); "
         f"measured {escape_markdown(quantity(measured.get('value'), measured.get('unit')))}"
     )
 

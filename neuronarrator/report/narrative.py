@@ -3,7 +3,7 @@
 from itertools import groupby, pairwise
 from typing import Any
 
-from neuronarrator.report.words import VERDICT_SIGNS, clean, count_of, escape, join_channels, quantity
+from neuronarrator.report.words import VERDICT_SIGNS, claimed, count_of, escape, join_channels, quantity
 
 VERDICT_RANK = ("supported", "unverifiable", "contradicted")  # the worst verdict colours words that carry several
 
@@ -16,11 +16,7 @@ def mark_narrative(narrative: str, claims: list[dict[str, Any]], position: int =
         claims: claims with `span` [start, end]; a claim whose span lies outside the text is left unmarked.
         position: place of the segment on the page, for the links from contradicted words to their correction.
     """
-    spans = [
-        (claim["span"][0], claim["span"][1], order)
-        for order, claim in enumerate(claims)
-        if claim["span"] and 0 <= claim["span"][0] < claim["span"][1] <= len(narrative)
-    ]
+    spans = [(*span, order) for order, claim in enumerate(claims) if (span := _span(claim, narrative))]
     cuts = sorted({0, len(narrative), *(s[0] for s in spans), *(s[1] for s in spans)})
     marked = ""
     for begin, end in pairwise(cuts):
@@ -40,28 +36,31 @@ def _reference(order: int, position: int) -> str:
     return f'<sup><a href="#claim-{position}-{order + 1}" aria-label="{label}">✗{order + 1}</a></sup>'
 
 
+def _span(claim: dict[str, Any], narrative: str) -> tuple[int, int] | None:
+    start, stop = claim["span"] or (0, 0)
+    return (start, stop) if 0 <= start < stop <= len(narrative) else None
+
+
 def _remark(claim: dict[str, Any]) -> str:
-    claimed = f"{_kind(claim)} {quantity(claim['value'])}"
-    return f"{claim['verdict']}: {claimed}; measured {_measured(claim)}"
+    return f"{claim['verdict']}: {claimed(claim)}; {_evidence(claim)}"
+
+
+def _evidence(claim: dict[str, Any]) -> str:
+    value = _measured(claim)
+    return f"measured {value}" if value else "nothing was measured"
 
 
 def _measured(claim: dict[str, Any]) -> str:
     measured = claim["measured"] or {}
-    return (
-        quantity(measured.get("value"), measured.get("unit")) if measured.get("value") is not None else "not measured"
-    )
-
-
-def _kind(claim: dict[str, Any]) -> str:
-    return clean(claim["kind"]).replace("_", " ")
+    value = measured.get("value")
+    return "" if value is None else quantity(value, measured.get("unit"))
 
 
 def list_contradictions(narrative: str, claims: list[dict[str, Any]], position: int) -> str:
     """What the signal says instead, for each contradicted claim, as a list; nothing where there is none."""
     rows = "".join(
         f'<li id="claim-{position}-{order}"><b>✗{order}</b> “{escape(_words(narrative, claim))}” '
-        f"({escape(_kind(claim))} {escape(quantity(claim['value']))}){_channels_of(claim)}, "
-        f"measured <b>{escape(_measured(claim))}</b></li>"
+        f"({escape(claimed(claim))}{_channels_of(claim)}): <b>{escape(_evidence(claim))}</b></li>"
         for order, claim in enumerate(claims, start=1)
         if claim["verdict"] == "contradicted"
     )
@@ -70,13 +69,14 @@ def list_contradictions(narrative: str, claims: list[dict[str, Any]], position: 
 
 def _words(narrative: str, claim: dict[str, Any]) -> str:
     """The words that make the claim, or its whole text where they are not located."""
-    start, stop = claim["span"] or (0, 0)
-    return narrative[start:stop] if 0 <= start < stop <= len(narrative) else claim["text"]
+    span = _span(claim, narrative)
+    return narrative[slice(*span)] if span else claim["text"]
 
 
 def _channels_of(claim: dict[str, Any]) -> str:
-    names = claim["channels"]
-    return f" ({escape(join_channels(names))})" if names and claim["value"] not in names else ""
+    """The channels a claim is about, where it does not name them already."""
+    names = [name for name in claim["channels"] if name not in (claim["value"], claim.get("subject"))]
+    return f"; {escape(join_channels(names))}" if names else ""
 
 
 def claims_table(claims: list[dict[str, Any]]) -> str:
@@ -91,11 +91,11 @@ def claims_table(claims: list[dict[str, Any]]) -> str:
     body = ""
     numbered = enumerate(claims, start=1)
     for text, group in groupby(numbered, key=lambda item: item[1]["text"]):
-        body += f'<tbody><tr><th colspan="5" scope="rowgroup">{escape(text)}</th></tr>'
+        body += f'<tbody><tr><th colspan="4" scope="rowgroup">{escape(text)}</th></tr>'
         body += "".join(_claim_row(order, claim) for order, claim in group) + "</tbody>"
     return (
         f'<details class="claims"><summary>{count_of(len(claims), "claim")}: {counts}</summary><table><thead><tr>'
-        '<th scope="col">#</th><th scope="col">kind</th><th scope="col">claimed</th><th scope="col">measured</th>'
+        '<th scope="col">#</th><th scope="col">claimed</th><th scope="col">measured</th>'
         f'<th scope="col">verdict</th></tr></thead>{body}</table></details>'
     )
 
@@ -103,7 +103,7 @@ def claims_table(claims: list[dict[str, Any]]) -> str:
 def _claim_row(order: int, claim: dict[str, Any]) -> str:
     verdict = claim["verdict"]
     return (
-        f'<tr class="{verdict}"><td>{order}</td><td>{escape(_kind(claim))}</td>'
-        f"<td>{escape(quantity(claim['value']))}{_channels_of(claim)}</td><td>{escape(_measured(claim))}</td>"
+        f'<tr class="{verdict}"><td>{order}</td>'
+        f"<td>{escape(claimed(claim))}{_channels_of(claim)}</td><td>{escape(_measured(claim)) or 'nothing'}</td>"
         f"<td>{VERDICT_SIGNS[verdict]} {verdict}</td></tr>"
     )

@@ -6,18 +6,16 @@ from typing import Any
 
 # Control characters, bidirectional overrides and lone surrogates can garble a page without being markup.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_RESEARCH_OPENING = re.compile(r"^research use only[\s.:–-]*(?:not for diagnosis(?:[.\s]+|$))?", re.IGNORECASE)
 NOTHING = "–"
 BAND_LABELS = {"high_gamma": "high gamma"}
-VERDICTS = ("supported", "contradicted", "unverifiable")
 VERDICT_SIGNS = {"supported": "✓", "contradicted": "✗", "unverifiable": "?"}
 RESEARCH_ONLY = "Research use only - not for diagnosis"
 
 
 def research_statement(document: dict[str, Any]) -> str:
     """What the document says about its use, beyond `RESEARCH_ONLY`."""
-    statement = (document["research_use_only"] or "").strip()
-    start = statement[: len(RESEARCH_ONLY)].replace("–", "-").lower()
-    return statement[len(RESEARCH_ONLY) :].lstrip(" .") if start == RESEARCH_ONLY.lower() else statement
+    return _RESEARCH_OPENING.sub("", (document["research_use_only"] or "").strip())
 
 
 def clean(value: Any) -> str:
@@ -59,6 +57,13 @@ def quantity(value: Any, unit: str | None = None) -> str:
     return f"{text} {clean(unit)}" if unit else text
 
 
+def claimed(claim: dict[str, Any]) -> str:
+    """What a claim says of what: kind, subject and value, with a denial where it denies."""
+    kind, subject = (clean(claim.get(key) or "").replace("_", " ") for key in ("kind", "subject"))
+    words = [subject, "not" if claim.get("negated") else "", quantity(claim["value"]).replace("_", " ")]
+    return f"{kind}: {' '.join(word for word in words if word)}"
+
+
 def band_label(band: str) -> str:
     """The name of a band in words."""
     return BAND_LABELS.get(band, band)
@@ -86,7 +91,7 @@ def count_of(count: int, noun: str) -> str:
 def verdict_counts(segments: list[dict[str, Any]]) -> dict[str, int]:
     """How many claims got each verdict."""
     verdicts = [claim["verdict"] for segment in segments for claim in segment["claims"]]
-    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    return {verdict: verdicts.count(verdict) for verdict in VERDICT_SIGNS}
 
 
 def is_flagged(segment: dict[str, Any]) -> bool:

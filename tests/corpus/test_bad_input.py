@@ -176,7 +176,7 @@ def test_channels_at_different_rates(tmp_path):
     assert told.sfreq == 200
     assert told.signal_uv.shape == (4, 4000)
     assert told.warnings == (
-        "channels recorded at a lower rate were brought to 200 Hz, nothing above 50 Hz is in: C3",
+        "channels of a lower rate were brought to 200 Hz, nothing above 50 Hz is in: C3",
         "the EEG was recorded at 200 Hz, other channels at up to 500 Hz: all are used at 200 Hz",
     )
     same = read_recording(write_edf(tmp_path / "a.edf", labels))

@@ -1,0 +1,156 @@
+"""The records that describe one EEG recording, and its time axis when it has gaps."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+
+class RecordingError(ValueError):
+    """A recording that cannot be used. One line: got X, expected Y, do Z. Never quotes a header or a full path."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A channel of the file that is not used, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A remark in the file, on the time axis of the signal (seconds from its first sample)."""
+
+    start_s: float
+    duration_s: float
+    description: str
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A stretch of one channel whose samples are not measurements, e.g. "missing samples"."""
+
+    ch_name: str
+    start_s: float
+    duration_s: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """All that may leave about a person: whole years at the recording (capped at 90) and sex ("F" or "M")."""
+
+    age_years: int | None = None
+    sex: str | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a recording comes from (base name only, SHA-256 of that file, its sampling rate) and what was done."""
+
+    file: str
+    format: str
+    sha256: str
+    sfreq: float
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A continuous signal with its facts, free of identity.
+
+    Attributes:
+        signal_uv: (C, T), microvolts; NaN where a sample is missing or no number.
+        sfreq: samples per second.
+        ch_names: C unique names.
+        breaks_s: times on the signal's own axis where it is not continuous.
+        warnings: stated degradations, one sentence each, to be shown in the report.
+
+    Raises:
+        RecordingError: if the array is not (C, T) with one unique name per row.
+    """
+
+    signal_uv: np.ndarray = field(repr=False)
+    sfreq: float
+    ch_names: tuple[str, ...]
+    annotations: tuple[Annotation, ...] = ()
+    breaks_s: tuple[float, ...] = ()
+    defects: tuple[Defect, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    subject: Subject = Subject()
+    provenance: Provenance | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape, names = np.shape(self.signal_uv), self.ch_names
+        if len(shape) != 2 or shape[0] != len(names) or len(set(names)) != len(names):
+            raise RecordingError(
+                f"got a signal of shape {shape} with {len(names)} names ({len(set(names))} different), "
+                "expected (channels, samples) and one unique name per channel; correct ch_names or transpose"
+            )
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the signal, seconds."""
+        return self.signal_uv.shape[1] / self.sfreq
+
+    @property
+    def n_chans(self) -> int:
+        """Number of channels."""
+        return self.signal_uv.shape[0]
+
+    def with_step(self, text: str, **changes: Any) -> "Recording":
+        """A new recording with `changes` applied and `text` added to what was done (`provenance.steps`)."""
+        origin = self.provenance or Provenance(file="", format="array", sha256="", sfreq=self.sfreq)
+        return replace(self, provenance=replace(origin, steps=(*origin.steps, text)), **changes)
+
+
+@dataclass
+class Contents:
+    """What a reader hands over: microvolts on one time axis, and identity still inside."""
+
+    format: str
+    signal_uv: np.ndarray
+    sfreq: float
+    ch_names: list[str]
+    annotations: list[Annotation]
+    breaks_s: list[float]
+    set_aside: list[SetAside]
+    subject: Subject
+    identity: tuple[str, ...]  # header texts that name a person, a patient number, a hospital
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Pieces of continuous signal: when each began (file time) and where it lies (signal time), seconds."""
+
+    file_s: np.ndarray
+    signal_s: np.ndarray
+    length_s: np.ndarray
+
+    @property
+    def breaks_s(self) -> list[float]:
+        """Where one piece ends and the next begins, on the signal's axis."""
+        return [float(t) for t in self.signal_s[1:]]
+
+    def to_signal(self, time_s: float) -> float:
+        """A file time on the signal's axis; a time inside a gap falls on its break."""
+        piece = max(int(np.searchsorted(self.file_s, time_s + 1e-6, side="right")) - 1, 0)
+        within = time_s - self.file_s[piece]
+        if piece < len(self.file_s) - 1:
+            within = min(within, self.length_s[piece])
+        return float(self.signal_s[piece] + within)
+
+    def place(self, annotation: Annotation) -> Annotation:
+        """An annotation moved from file time to signal time."""
+        start_s = self.to_signal(annotation.start_s)
+        duration_s = self.to_signal(annotation.start_s + annotation.duration_s) - start_s
+        return replace(annotation, start_s=start_s, duration_s=duration_s)
+
+
+def timeline_of(starts: np.ndarray, stops: np.ndarray) -> Timeline:
+    """Pieces [start, stop) in file time, in order, laid end to end."""
+    lengths = stops - starts
+    return Timeline(starts, np.concatenate([[0.0], np.cumsum(lengths)[:-1]]), lengths)

@@ -1,0 +1,108 @@
+"""The tasks through the command line, on simulated recordings only: every stage trains, saves and feeds the next."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from corpus.dataset import Augmentation, Batch, CropDataset
+from corpus.recording import Recording
+from neuronarrator.alignment import AlignmentTask
+from neuronarrator.cli import run_trainer
+from neuronarrator.datamodule import NarrationDataModule, Source
+from neuronarrator.narrator import Narrator
+from neuronarrator.optim import cosine_with_warmup, parameter_groups
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+QUICK_DATA = {"sources": [], "simulated": 2, "batch_size": 4, "batches_per_epoch": 2, "num_workers": 0}
+
+
+def write_quick(stage: str, folder: Path, **init_args: object) -> Path:
+    """A committed tiny configuration, cut down to two steps on two simulated recordings."""
+    config = yaml.safe_load((EXPERIMENTS / stage / "tiny.yaml").read_text())
+    config["data"]["init_args"] |= QUICK_DATA
+    config["model"]["init_args"] |= init_args
+    config["trainer"] |= {"max_epochs": 1, "logger": False, "callbacks": [], "enable_progress_bar": False}
+    config["trainer"] |= {"enable_model_summary": False, "default_root_dir": str(folder)}
+    path = folder / f"{stage}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_the_three_stages_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tower = tmp_path / "tower.safetensors"
+    run_trainer(["fit", "--config", str(write_quick("topomap", tmp_path, save_to=str(tower)))])
+    cli = run_trainer(["fit", "--config", str(write_quick("align", tmp_path, topomap_weights=str(tower)))])
+    cli.trainer.save_checkpoint(tmp_path / "align.ckpt")
+    aligned = cli.model.dual.state_dict()
+    path = write_quick(
+        "narrate", tmp_path, alignment_checkpoint=str(tmp_path / "align.ckpt"), save_to=str(tmp_path / "model")
+    )
+    run_trainer(["fit", "--config", str(path)])
+    narrator = Narrator.from_pretrained(tmp_path / "model")
+    for name, value in narrator.dual.state_dict().items():
+        torch.testing.assert_close(value, aligned[name], atol=1e-3, rtol=1e-3)  # stage 2 left it as it was
+
+
+def test_alignment_learns_to_match(simulated: Recording) -> None:
+    """Sixteen fixed pairs: the loss of a model that learns them falls far below that of an indifferent one."""
+    torch.manual_seed(0)
+    task = AlignmentTask(width=32, batch_size=16, learning_rate=2e-3)
+    batch = CropDataset([simulated], 16, 1, narrate=False)[0]
+    optimizer = torch.optim.AdamW(parameter_groups(task, 0.0), lr=2e-3)
+    losses = []
+    for _ in range(40):
+        z = task.encode(batch)
+        loss = task.loss(*z, task.logit_scale.exp(), task.logit_bias)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_bias_starts_where_a_random_model_is_indifferent() -> None:
+    assert AlignmentTask(width=8, batch_size=64).logit_bias.item() == pytest.approx(-4.143, abs=1e-3)
+
+
+def test_scale_and_bias_have_no_weight_decay() -> None:
+    task = AlignmentTask(width=8)
+    decayed, free = parameter_groups(task, 0.05)
+    assert all(p is not task.logit_scale and p is not task.logit_bias for p in decayed["params"])
+    assert any(p is task.logit_scale for p in free["params"])
+    assert free["weight_decay"] == 0.0
+    assert decayed["weight_decay"] == 0.05
+
+
+def test_schedule_warms_up_and_falls_to_zero() -> None:
+    factor = cosine_with_warmup(10, 110)
+    assert [factor(0), factor(9), factor(10)] == pytest.approx([0.1, 1.0, 1.0])
+    assert factor(60) == pytest.approx(0.5)
+    assert factor(110) == pytest.approx(0.0)
+
+
+def test_narrator_overfits_a_batch(narrator: Narrator, batch: Batch) -> None:
+    narrator.train()
+    optimizer = torch.optim.AdamW([p for p in narrator.parameters() if p.requires_grad], lr=3e-3)
+    losses = []
+    for _ in range(60):
+        loss = narrator(batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_file_on_both_sides_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "S001.edf").touch()
+    module = NarrationDataModule([Source(str(tmp_path), train=("*.edf",), val=("S001*",))])
+    with pytest.raises(ValueError, match="1 files in training and validation"):
+        module.setup()
+
+
+def test_no_training_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no training file"):
+        NarrationDataModule([Source(str(tmp_path), train=("*.edf",))], augmentation=Augmentation()).setup()
