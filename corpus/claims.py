@@ -65,12 +65,16 @@ _LEXICON: dict[str, dict[str, str]] = {
     "channel": {"": _CHANNELS},
     "clause": {"": r";|\bwhile\b|\bwhereas\b|\bbut\b"},
 }
-_ORDER = ("artifact", "negation", "band", "trend", "dominant", "top", "tier", "tier_extent", "region", "asymmetry")
-_ORDER = (*_ORDER, "amplitude", "channel", "clause")
+# Where two patterns begin at one place the earlier kind is read.
+_ORDER: tuple[str, ...] = (
+    *("artifact", "negation", "band", "trend", "dominant", "top", "tier", "tier_extent", "region", "asymmetry"),
+    *("amplitude", "channel", "clause"),
+)
 
 
 def _compile() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
-    groups, meaning = [], {}
+    groups: list[str] = []
+    meaning: dict[str, tuple[str, str]] = {}
     for kind in _ORDER:
         for value, pattern in _LEXICON[kind].items():
             name = f"g{len(meaning)}"

@@ -1,7 +1,7 @@
 """Findings: one structured, typed record of what a segment shows, each with the evidence that measured it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corpus.artifacts import Artifact, detect_artifacts
 from corpus.features import BANDS, Features, extract_features
@@ -79,8 +79,8 @@ def find(
 ) -> Findings:
     """Derive the findings of a segment from its measurements."""
     items = [*_spectral(features), *_spatial(features), *_artifacts(artifacts)]
-    where = {"start_s": segment.start_s, "duration_s": segment.duration_s}
-    timed = [item if item.duration_s else Finding(**{**item.__dict__, **where}) for item in items]
+    start_s, duration_s = segment.start_s, segment.duration_s
+    timed = [item if item.duration_s else replace(item, start_s=start_s, duration_s=duration_s) for item in items]
     return Findings(segment, features, tuple(artifacts), labels or Labels(), tuple(timed))
 
 
@@ -113,19 +113,22 @@ def _spectral(features: Features) -> list[Finding]:
 
 def _spatial(features: Features) -> list[Finding]:
     channel_power = dict(zip(features.ch_names, features.channel_power_uv2.tolist(), strict=True))
-    top, region = features.top_channel, features.dominant_region
-    tier = features.tier("high")
-    measure = {"unit": "µV²", "source": "variance of the channel"}
-    items = [Finding("top_channel", top, ch_names=(top,), measured=channel_power[top], **measure)]
+
+    def measured(kind: str, value: str, subject: str, ch_names: tuple[str, ...], power: float) -> Finding:
+        source = "variance of the channel"
+        return Finding(kind, value, subject, ch_names, measured=power, unit="µV²", source=source)
+
+    top, region, tier = features.top_channel, features.dominant_region, features.tier("high")
+    items = [measured("top_channel", top, "", (top,), channel_power[top])]
     if len(features.ch_names) < MIN_SPATIAL_ELECTRODES:
         return items
     if len(features.region_power_uv2) > 1:
-        items.append(Finding("region", region, measured=features.region_power_uv2[region], **measure))
+        items.append(measured("region", region, "", (), features.region_power_uv2[region]))
     if len(tier) > MAX_LISTED_TIER:
         extent = float(len(tier))
         items.append(Finding("tier_extent", "widespread", "", tuple(tier), measured=extent, unit="channels"))
     else:
-        items += [Finding("tier", "high", n, (n,), measured=channel_power[n], **measure) for n in tier if n != top]
+        items += [measured("tier", "high", name, (name,), channel_power[name]) for name in tier if name != top]
     if features.asymmetry is not None:
         index = features.asymmetry_index
         items.append(Finding("asymmetry", features.asymmetry, measured=index, unit="log(right/left)"))
@@ -142,6 +145,6 @@ def _artifacts(artifacts: Sequence[Artifact]) -> list[Finding]:
         names = tuple(dict.fromkeys(name for a in same for name in a.ch_names))
         start_s = min(a.start_s for a in same)
         end_s = max(a.start_s + a.duration_s for a in same)
-        evidence = {"start_s": start_s, "duration_s": end_s - start_s}
-        items.append(Finding("artifact", kind, "", names, **evidence, measured=same[0].value, unit=same[0].unit))
+        found = Finding("artifact", kind, "", names, start_s, end_s - start_s, same[0].value, same[0].unit)
+        items.append(found)
     return items

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from open_clip.loss import SigLipLoss
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.optim.lr_scheduler import LambdaLR
 
 from corpus.dataset import Batch
 from encoders.labram import SignalEncoder
@@ -16,7 +16,7 @@ from encoders.presets import SIGNAL_ENCODER_PRESETS
 from encoders.topomap import TopomapEncoder
 from neuronarrator.dual_encoder import DualEncoder
 from neuronarrator.metrics import RetrievalRecall
-from neuronarrator.optim import cosine_with_warmup, parameter_groups
+from neuronarrator.optim import adamw_with_cosine
 
 
 class AlignmentTask(L.LightningModule):
@@ -75,13 +75,9 @@ class AlignmentTask(L.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in self.recall.compute().items()})
         self.recall.reset()
 
-    def configure_optimizers(self) -> dict:
-        """AdamW with warm-up and cosine, stepped each batch."""
-        groups = parameter_groups(self, self.hparams["weight_decay"])
-        optimizer = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.98))
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, cosine_with_warmup(self.hparams["warmup_steps"], total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """See `adamw_with_cosine`."""
+        return adamw_with_cosine(self)
 
 
 def load_dual(path: str | Path) -> dict[str, Tensor]:

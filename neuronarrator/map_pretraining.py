@@ -7,15 +7,15 @@ learns from words as well: from `corpus.topomap.describe_map`.
 import lightning as L
 import open_clip
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from open_clip.loss import ClipLoss
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from corpus.dataset import Batch
 from corpus.topomap import TopomapRenderer, describe_map
 from encoders.topomap import TINY_CLIP, TopomapEncoder, build_tiny_clip
-from neuronarrator.optim import cosine_with_warmup, parameter_groups
+from neuronarrator.optim import adamw_with_cosine
 
 
 class MapPretrainingTask(L.LightningModule):
@@ -75,13 +75,9 @@ class MapPretrainingTask(L.LightningModule):
         image, text = self._encode(batch, torch.Generator().manual_seed(batch_idx))
         self.log("val/clip_loss", self.loss(image, text, self.clip.logit_scale.exp()), batch_size=len(image))
 
-    def configure_optimizers(self) -> dict:
-        """AdamW with warm-up and cosine, stepped each batch."""
-        groups = parameter_groups(self, self.hparams["weight_decay"])
-        optimizer = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.98))
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, cosine_with_warmup(self.hparams["warmup_steps"], total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """See `adamw_with_cosine`."""
+        return adamw_with_cosine(self)
 
     def on_train_end(self) -> None:
         """Save the vision tower for `TopomapEncoder`."""

@@ -1,11 +1,8 @@
 """Stage 2: the narrator learns to write the reference narrative (NeuroNarrator, Sec. 3.4.2)."""
 
-from typing import Any
-
 import lightning as L
-import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 from torchmetrics.functional.text import rouge_score
 
@@ -13,7 +10,7 @@ from corpus.dataset import Batch
 from neuronarrator.alignment import load_dual
 from neuronarrator.metrics import FactF1
 from neuronarrator.narrator import Narrator, NarratorConfig
-from neuronarrator.optim import cosine_with_warmup, parameter_groups
+from neuronarrator.optim import adamw_with_cosine
 from neuronarrator.tokenizer import load_or_train_tokenizer
 
 
@@ -75,13 +72,9 @@ class NarrationTask(L.LightningModule):
         self.fact_f1.reset()
         self.rouge_l.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with warm-up and cosine, stepped each batch."""
-        groups = parameter_groups(self, self.hparams["weight_decay"])
-        optimizer = torch.optim.AdamW(groups, lr=self.hparams["learning_rate"], betas=(0.9, 0.98))
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, cosine_with_warmup(self.hparams["warmup_steps"], total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """See `adamw_with_cosine`."""
+        return adamw_with_cosine(self)
 
     def on_train_end(self) -> None:
         """Save the narrator."""

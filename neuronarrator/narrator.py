@@ -98,6 +98,8 @@ class Narrator(nn.Module):
         tokenizer: of the LLM, with the placeholders.
     """
 
+    placeholder_ids: Tensor
+
     def __init__(self, config: NarratorConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
@@ -108,8 +110,8 @@ class Narrator(nn.Module):
         )
         self.missing_history = nn.Parameter(torch.zeros(width))
         self.norms = nn.ModuleDict({name: nn.RMSNorm(width) for name in config.modalities})
-        for norm in self.norms.values():  # soft prompts begin as large as the token embeddings they stand among
-            nn.init.constant_(norm.weight, self.llm.config.initializer_range)
+        for weight in self.norms.parameters():  # soft prompts begin as large as the token embeddings they stand among
+            nn.init.constant_(weight, self.llm.config.initializer_range)
         if "spectrum" in config.modalities:
             self.spectrum = SpectrumEncoder(config.spectrum_width, config.history_k)
             self.spectrum_projector = Projector(config.spectrum_width, width)
@@ -189,7 +191,7 @@ class Narrator(nn.Module):
         """Greedy narratives of a batch, all rows at once."""
         prompt = self.embed_prompt(batch)
         watch = _GreedyLogProbs()
-        sequences = self.llm.generate(
+        sequences: Any = self.llm.generate(  # type: ignore[misc]
             inputs_embeds=prompt,
             attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long, device=prompt.device),
             max_new_tokens=self.config.max_new_tokens,

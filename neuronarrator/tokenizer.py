@@ -6,6 +6,7 @@ Larger narrators use the tokenizer of their Qwen model; both take the same code 
 import io
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import sentencepiece
@@ -57,7 +58,7 @@ def sample_narratives(count: int, seed: int) -> Iterator[str]:
         yield write_narrative(find(segment, features, artifacts), seed=i)
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
     """Train a byte-pair vocabulary on narratives and wrap it with ChatML and the placeholders.
 
     Args:
@@ -108,6 +109,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 def add_placeholders(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     """Add one special token a modality (those already there are left as they are)."""
-    added = {"additional_special_tokens": list(PLACEHOLDERS.values())}
+    added: dict[str, Any] = {"additional_special_tokens": list(PLACEHOLDERS.values())}
     tokenizer.add_special_tokens(added, replace_extra_special_tokens=False)
     return tokenizer

@@ -35,6 +35,8 @@ class RetrievalRecall(Metric):
     """Recall@1/5/10 and mean rank in both directions over one gallery: all pairs seen since the last reset."""
 
     full_state_update = False
+    z_signal: list[Tensor]
+    z_topomap: list[Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,7 +51,7 @@ class RetrievalRecall(Metric):
     def compute(self) -> dict[str, Tensor]:
         """`recall_at_K_DIRECTION` and `mean_rank_DIRECTION`."""
         z = [dim_zero_cat(self.z_signal), dim_zero_cat(self.z_topomap)]
-        scores = {}
+        scores: dict[str, Tensor] = {}
         for direction, (queries, gallery) in zip(DIRECTIONS, (z, z[::-1]), strict=True):
             ranks = retrieval_ranks(queries, gallery)
             scores |= {f"recall_at_{k}_{direction}": recall_at_k(ranks, k) for k in RECALL_AT}

@@ -29,7 +29,7 @@ def escape_markdown(value: Any) -> str:
     """Untrusted text on one line, without Markdown or HTML of its own."""
     text = re.sub(r"\s+", " ", clean(value)).strip()
     text = _SPECIAL.sub(r"\\\1", re.sub("[&<>]", lambda match: _ENTITIES[match[0]], text))
-    return re.sub(r"^([-+]|\d+[.)])", r"\\\1", text)
+    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", text)
 
 
 def render_markdown(document: dict[str, Any]) -> str:
@@ -126,11 +126,8 @@ def _artifact(kind: str, items: list[dict[str, Any]]) -> str:
 
 def _correction(claim: dict[str, Any]) -> str:
     measured = claim["measured"] or {}
-    return (
-        f"✗ **contradicted:** “{escape_markdown(claim['text'])}” "
-        f"({escape_markdown(claimed(claim))}); "
-        f"measured {escape_markdown(quantity(measured.get('value'), measured.get('unit')))}"
-    )
+    value = escape_markdown(quantity(measured.get("value"), measured.get("unit")))
+    return f"✗ **contradicted:** {escape_markdown(claimed(claim))}; measured {value}"
 
 
 def _bullets(items: list[str]) -> str:

@@ -56,21 +56,15 @@ def _measured(claim: dict[str, Any]) -> str:
     return "" if value is None else quantity(value, measured.get("unit"))
 
 
-def list_contradictions(narrative: str, claims: list[dict[str, Any]], position: int) -> str:
+def list_contradictions(claims: list[dict[str, Any]], position: int) -> str:
     """What the signal says instead, for each contradicted claim, as a list; nothing where there is none."""
     rows = "".join(
-        f'<li id="claim-{position}-{order}"><b>✗{order}</b> “{escape(_words(narrative, claim))}” '
-        f"({escape(claimed(claim))}{_channels_of(claim)}): <b>{escape(_evidence(claim))}</b></li>"
+        f'<li id="claim-{position}-{order}"><b>✗{order}</b> '
+        f"{escape(claimed(claim))}{_channels_of(claim)}, <b>{escape(_evidence(claim))}</b></li>"
         for order, claim in enumerate(claims, start=1)
         if claim["verdict"] == "contradicted"
     )
     return f'<ul class="contradictions" aria-label="Contradicted by the signal">{rows}</ul>' if rows else ""
-
-
-def _words(narrative: str, claim: dict[str, Any]) -> str:
-    """The words that make the claim, or its whole text where they are not located."""
-    span = _span(claim, narrative)
-    return narrative[slice(*span)] if span else claim["text"]
 
 
 def _channels_of(claim: dict[str, Any]) -> str:

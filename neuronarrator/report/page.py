@@ -18,8 +18,8 @@ from neuronarrator.report.topomaps import png_data_uri
 from neuronarrator.report.traces import Traces, encode_traces
 from neuronarrator.report.words import clean, escape, is_flagged
 
-PAGE_BYTES = 9_500_000  # aimed at for a whole page; the traces get what the rest leaves
-LEAST_TRACE_BYTES = 2_000_000
+PAGE_BYTES = 9_500_000  # aimed at for a whole page; the traces get what the rest leaves ...
+LEAST_TRACE_BYTES_PER_S = 2_000  # ... but in long recordings never less than this, whatever the page grows to
 SENSITIVITIES = (2, 3, 5, 7, 10, 15, 20, 30, 50, 100)  # µV/mm
 PX_PER_MM = 96 / 25.4  # a CSS millimetre
 PLOT_PX, ROW_PX = 540, (13, 28)  # height the rows share, and the least and most of one row
@@ -54,7 +54,8 @@ def render_page(document: dict[str, Any], recording: Recording, topomaps: np.nda
         "legend": _asset("legend.html"),
     }
     rows = page_rows(recording.ch_names)
-    budget = max(PAGE_BYTES - sum(len(part.encode("utf-8", "replace")) for part in parts.values()), LEAST_TRACE_BYTES)
+    rest = sum(len(part.encode("utf-8", "replace")) for part in parts.values())
+    budget = max(PAGE_BYTES - rest, round(LEAST_TRACE_BYTES_PER_S * recording.duration_s))
     spans = [(segment["start_s"], segment["duration_s"]) for segment in segments]
     traces = encode_traces(recording, [row.index for row in rows], spans, budget)
     parts["footer"] = footer(document, traces)

@@ -39,7 +39,7 @@ def render_segment(segment: dict[str, Any], position: int, map_uri: str | None, 
 <figcaption></figcaption></figure>
 <div class="reading">
 <p class="narrative">{mark_narrative(segment["narrative"], claims, position)}</p>
-{list_contradictions(segment["narrative"], claims, position)}{claims_table(claims)}
+{list_contradictions(claims, position)}{claims_table(claims)}
 {band_table(segment, places)}
 <div class="space">{topomap_figure(segment, map_uri)}{facts_list(segment)}</div>
 </div></div></article>

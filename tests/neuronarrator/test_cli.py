@@ -30,7 +30,7 @@ def test_narrate_writes_every_format_for_every_good_file(recording_file: Path, t
         assert segment["claims"]
         assert {claim["verdict"] for claim in segment["claims"]} <= {"supported", "contradicted", "unverifiable"}
         tiers = segment["features"]["energy_tiers"]
-        assert sorted(sum(tiers.values(), [])) == sorted(document["recording"]["channels_used"])
+        assert sorted(n for tier in tiers.values() for n in tier) == sorted(document["recording"]["channels_used"])
 
 
 def test_narrate_of_good_files_succeeds_in_the_formats_asked_for(recording_file: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The report: what is passed through, what is escaped, what is drawn, and how large the page gets."""
 
-import ast
 import base64
 import hashlib
 import json
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import neuronarrator.report
 from corpus.recording import Recording
 from neuronarrator.report import write_report
 from neuronarrator.report.document import plain
@@ -25,25 +23,20 @@ TEN_TWENTY = tuple(CHAINS.split(" "))
 BANDS = ("delta", "theta", "alpha", "beta", "gamma", "high_gamma")
 NARRATIVE = "Alpha dominates. Delta shows a marked increase over C4. The patient appears drowsy. No artifact is seen."
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='alert(2)'> | `b` \u202e <!--data-->"
-REPORT_FOLDER = Path(neuronarrator.report.__file__).parent
 
 
 def make_claims() -> list[dict[str, Any]]:
-    good = {"text": "Alpha dominates.", "kind": "dominant_band", "value": "alpha", "channels": [], "span": [0, 15]}
-    bad = {"text": "Delta shows a marked increase over C4.", "kind": "trend", "value": "marked increase"}
-    bad |= {"channels": ["C4"], "span": [17, 46], "verdict": "contradicted"}
-    open_ = {
-        "text": "The patient appears drowsy.",
-        "kind": "state",
-        "value": "drowsy",
-        "channels": [],
-        "span": [76, 82],
-    }
-    return [
-        good | {"verdict": "supported", "measured": {"value": 47.3, "unit": "µV²"}},
-        bad | {"measured": {"value": 0.71, "unit": "ratio"}},
-        open_ | {"verdict": "unverifiable", "measured": {"value": None, "unit": ""}},
-    ]
+    rows = (
+        ("Alpha dominates", "dominant_band", "alpha", "supported", 47.3, "µV²"),
+        ("Delta shows a marked increase", "trend", "marked increase", "contradicted", 0.71, "ratio"),
+        ("drowsy", "state", "drowsy", "unverifiable", None, ""),
+    )
+    claims = []
+    for text, kind, value, verdict, measured, unit in rows:
+        span = [NARRATIVE.index(text), NARRATIVE.index(text) + len(text)]
+        claim = {"text": text, "kind": kind, "value": value, "channels": [], "verdict": verdict, "span": span}
+        claims.append(claim | {"measured": {"value": measured, "unit": unit}})
+    return claims
 
 
 def make_segment(index: int, ch_names: tuple[str, ...], rng: np.random.Generator) -> dict[str, Any]:
@@ -157,11 +150,7 @@ class Page(HTMLParser):
 
 
 def test_files_are_named_after_the_recording(report: dict[str, Path]) -> None:
-    assert {name: path.name for name, path in report.items()} == {
-        "html": "night1.html",
-        "json": "night1.json",
-        "md": "night1.md",
-    }
+    assert {name: path.name for name, path in report.items()} == {n: f"night1.{n}" for n in ("html", "json", "md")}
 
 
 def test_json_passes_the_document_through(report: dict[str, Path]) -> None:
@@ -309,13 +298,3 @@ def test_what_cannot_be_reported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a file name"):
         write_report(document, recording, None, tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def test_the_report_stands_on_little() -> None:
-    allowed = re.compile(r"^(numpy|PIL|corpus\.recording|neuronarrator\.report)(\.|$)")
-    standard = __import__("sys").stdlib_module_names
-    for path in REPORT_FOLDER.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert all(allowed.match(name) or name.split(".")[0] in standard for name in names), path.name

@@ -1,0 +1,44 @@
+"""Whole-process speed of `neuronarrator narrate`: a 20-minute 19-channel 250 Hz EDF, start-up included.
+
+Run: python benchmarks/narration.py [--minutes 20] [--seed 0]
+Prints wall time, the multiple of real time, peak memory, and the size of the HTML report. The peer is real time itself.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from corpus.simulate import SimulationPreset, simulate, write_edf
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "recording.edf"
+        preset = SimulationPreset(
+            duration_s=60 * args.minutes, sfreq=250.0, states=("awake_eyes_closed", "drowsy", "n2")
+        )
+        write_edf(simulate(preset, args.seed).recording, file)
+        command = [sys.executable, "-m", "neuronarrator", "narrate", str(file), "--out", folder, "--device", "cpu"]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wall = time.perf_counter() - start
+        html = (Path(folder) / "recording.html").stat().st_size
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+    print(f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores; seed {args.seed}")
+    print(f"{args.minutes:g} min, {len(preset.ch_names)} channels, {preset.sfreq:g} Hz, whole process with start-up:")
+    speed = 60 * args.minutes / wall
+    print(f"  {wall:.1f} s = {speed:.0f} x real time; peak memory {peak:.2f} GiB; HTML {html / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

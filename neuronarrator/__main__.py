@@ -1,0 +1,7 @@
+"""`python -m neuronarrator` is the `neuronarrator` command."""
+
+import sys
+
+from neuronarrator.cli import main
+
+sys.exit(main())
