@@ -34,7 +34,9 @@ OPTIONAL = {"ray", "vllm", "openai", "braindecode", "deepspeed", "mne_bids", "sk
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])(?:/(?:home|root|work|mnt|Users|tmp)/|[A-Z]:\\)\w")
 
 parametrize_code = pytest.mark.parametrize("path", CODE, ids=[str(path.relative_to(ROOT)) for path in CODE])
-parametrize_experiments = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+parametrize_experiments = pytest.mark.parametrize(
+    "path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 
 
 def imports(tree: ast.AST, package: str) -> Iterator[str]:
