@@ -46,7 +46,8 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The batch with its tensors on a device."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)})
+        moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
 
 
 def collate(

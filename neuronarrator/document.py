@@ -89,7 +89,7 @@ def _segment(narrated: NarratedSegment) -> dict[str, Any]:
 
 
 def _claim(verified: VerifiedClaim) -> dict[str, Any]:
-    claim = verified.claim
+    claim, measured = verified.claim, verified.measured
     return {
         "text": claim.text,
         "kind": claim.kind,
@@ -98,7 +98,7 @@ def _claim(verified: VerifiedClaim) -> dict[str, Any]:
         "negated": claim.negated,
         "channels": list(claim.ch_names),
         "verdict": verified.verdict,
-        "measured": {"value": verified.measured, "unit": verified.unit},
+        "measured": {"value": measured.value, "unit": measured.unit, "found": measured.found},
         "span": list(claim.span),
     }
 

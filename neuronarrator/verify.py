@@ -3,19 +3,35 @@
 from dataclasses import dataclass
 
 from corpus.claims import Claim, parse_claims
+from corpus.features import TIERS
 from corpus.findings import Finding, Findings
 
 SUPPORTED, CONTRADICTED, UNVERIFIABLE = "supported", "contradicted", "unverifiable"
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """What the signal says to a claim.
+
+    Attributes:
+        holds: whether it is so; None where the signal cannot say.
+        value: the number that decides it, in `unit`.
+        found: what the signal shows in place of the claim's value, such as "Pz" or "stable".
+    """
+
+    holds: bool | None
+    value: float | None = None
+    unit: str = ""
+    found: str | None = None
+
+
+@dataclass(frozen=True)
 class VerifiedClaim:
-    """A claim, its verdict, and what was measured where it speaks."""
+    """A claim, its verdict, and the measurement behind the verdict."""
 
     claim: Claim
     verdict: str
-    measured: float | str | None
-    unit: str
+    measured: Measurement
 
 
 def verify_narrative(text: str, findings: Findings) -> list[VerifiedClaim]:
@@ -30,31 +46,31 @@ def verify_narrative(text: str, findings: Findings) -> list[VerifiedClaim]:
 
 def verify_claim(claim: Claim, findings: Findings) -> VerifiedClaim:
     """Check one claim."""
-    holds, measured, unit = _measure(claim, findings)
-    if holds is None:
-        return VerifiedClaim(claim, UNVERIFIABLE, measured, unit)
-    return VerifiedClaim(claim, SUPPORTED if holds != claim.negated else CONTRADICTED, measured, unit)
+    measured = _measure(claim, findings)
+    if measured.holds is None:
+        return VerifiedClaim(claim, UNVERIFIABLE, measured)
+    return VerifiedClaim(claim, SUPPORTED if measured.holds != claim.negated else CONTRADICTED, measured)
 
 
-def _measure(claim: Claim, findings: Findings) -> tuple[bool | None, float | str | None, str]:
-    """Whether the signal holds the claim (None: cannot say), and the number that decides it."""
+def _measure(claim: Claim, findings: Findings) -> Measurement:
     features = findings.features
     if any(name not in features.ch_names for name in claim.ch_names):
-        return False, None, ""
+        return Measurement(False, found="not recorded")
     if claim.kind == "tier":
-        power = float(features.channel_power_uv2[features.ch_names.index(claim.subject)])
-        return claim.subject in features.tier(claim.value), power, "µV²"
+        at = features.ch_names.index(claim.subject)
+        tier = TIERS[features.tiers[at]]
+        return Measurement(tier == claim.value, float(features.channel_power_uv2[at]), "µV²", tier)
     if claim.kind == "artifact":
-        found = sorted({artifact.kind for artifact in findings.artifacts}) or ["none"]
-        return claim.value in found, ", ".join(found), ""
+        kinds = sorted({artifact.kind for artifact in findings.artifacts}) or ["none"]
+        return Measurement(claim.value in kinds, found=", ".join(kinds))
     if claim.kind == "tier_extent":
-        return bool(findings.of("tier_extent")), float(len(features.tier("high"))), "channels"
+        return Measurement(bool(findings.of("tier_extent")), float(len(features.tier("high"))), "channels")
     if claim.kind == "region" and claim.value not in features.region_power_uv2:
-        return None, None, ""
+        return Measurement(None)
     item = _finding_for(claim, findings)
     if item is None:
-        return None, None, ""
-    return item.value == claim.value, item.measured, item.unit
+        return Measurement(None)
+    return Measurement(item.value == claim.value, item.measured, item.unit, item.value)
 
 
 def _finding_for(claim: Claim, findings: Findings) -> Finding | None:

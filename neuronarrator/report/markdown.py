@@ -126,7 +126,8 @@ def _artifact(kind: str, items: list[dict[str, Any]]) -> str:
 
 def _correction(claim: dict[str, Any]) -> str:
     measured = claim["measured"] or {}
-    value = escape_markdown(quantity(measured.get("value"), measured.get("unit")))
+    number = quantity(measured.get("value"), measured.get("unit"))
+    value = escape_markdown(", ".join(part for part in (measured.get("found"), number) if part))
     return f"✗ **contradicted:** {escape_markdown(claimed(claim))}; measured {value}"
 
 

@@ -52,8 +52,9 @@ def _evidence(claim: dict[str, Any]) -> str:
 
 def _measured(claim: dict[str, Any]) -> str:
     measured = claim["measured"] or {}
-    value = measured.get("value")
-    return "" if value is None else quantity(value, measured.get("unit"))
+    value, found = measured.get("value"), measured.get("found")
+    number = "" if value is None else quantity(value, measured.get("unit"))
+    return ", ".join(part for part in (found, number) if part)
 
 
 def list_contradictions(claims: list[dict[str, Any]], position: int) -> str:

@@ -21,6 +21,7 @@ def write_report(
     topomaps: np.ndarray | None,
     directory: Path,
     formats: tuple[str, ...] = FORMATS,
+    stem: str | None = None,
 ) -> dict[str, Path]:
     """Write the report of a recording as `<stem>.html`, `<stem>.json` and `<stem>.md`.
 
@@ -32,6 +33,7 @@ def write_report(
         topomaps: (S, H, W, 3) uint8, one scalp map a segment, or None for a report without maps.
         directory: where the files go; made if missing.
         formats: any of "html", "json", "md".
+        stem: name of the files without suffix; None takes that of the recording's file.
 
     Returns:
         The path of each file by its format.
@@ -44,7 +46,7 @@ def write_report(
         raise ValueError(f"got format {unknown[0]!r}, expected one of {', '.join(FORMATS)}; drop or correct it")
     clean = plain(document)
     check_document(clean, topomaps)
-    stem = _stem(clean["recording"]["file"])
+    stem = stem or _stem(clean["recording"]["file"])
     renderers: dict[str, Callable[[], str]] = {
         "html": lambda: render_page(clean, recording, topomaps),
         "json": lambda: dump_json(clean),

@@ -56,8 +56,13 @@ def test_trend_without_history_is_unverifiable() -> None:
 def test_the_measured_number_comes_with_the_verdict() -> None:
     findings = make_findings()[1]
     (claim,) = verify_narrative("Alpha shows a marked increase.", findings)
-    assert claim.unit == "ratio"
-    assert claim.measured == pytest.approx(findings.features.trend_ratio[2])
+    assert (claim.measured.unit, claim.measured.found) == ("ratio", "marked increase")
+    assert claim.measured.value == pytest.approx(findings.features.trend_ratio[2])
+
+
+def test_a_contradiction_names_what_the_signal_shows() -> None:
+    (claim,) = verify_narrative("O1 is the highest-energy channel.", make_findings()[1])
+    assert claim.measured.found == "O2"
 
 
 def test_the_offline_writer_is_never_contradicted() -> None:
