@@ -116,6 +116,7 @@ class Augmentation:
         no_history: the crop stands at the start of a recording.
         drop_channels: a subset of at least `min_channels` electrodes is kept, one of `subsets` of the layout (few,
             because each layout has a topomap operator of its own).
+        whole_below: layouts of fewer electrodes than this are kept whole.
         channel_gain: standard deviation of a log gain a channel, the same over a crop and its history.
         band_gain: standard deviation of a log gain of the spectrum that changes between history and crop.
     """
@@ -124,6 +125,7 @@ class Augmentation:
     drop_channels: float = 0.3
     min_channels: int = 8
     subsets: int = 4
+    whole_below: int = 16
     channel_gain: float = 0.3
     band_gain: float = 0.4
 
@@ -196,7 +198,7 @@ class CropDataset(Dataset[Batch]):
 
     def _pick_channels(self, rng: np.random.Generator, layout: int) -> np.ndarray:
         aug, count = self.augmentation, len(self._layouts[layout][0])
-        if aug is None or count < 2 * aug.min_channels or rng.random() >= aug.drop_channels:
+        if aug is None or count < aug.whole_below or rng.random() >= aug.drop_channels:
             return np.arange(count)
         subset = np.random.default_rng([self.seed, layout, int(rng.integers(aug.subsets))])
         return np.sort(subset.permutation(count)[: subset.integers(aug.min_channels, count)])

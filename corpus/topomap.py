@@ -28,7 +28,7 @@ _RDBU_R = "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b
 _NEUTRAL, _WHITE = 128, 256  # rows of the colour table: zero potential, and the paper around the head
 _HALF_SCALE = 127.999  # +-peak lands in rows 0 and 255
 _SMALLEST_PEAK_UV = 1e-30  # below it a map counts as zero: it is drawn neutral and nothing overflows
-_CHUNK, _CHUNK_GPU = 16, 256  # maps at a time: on a CPU the product stays in the cache
+_CHUNK, _CHUNK_GPU = 16, 256  # maps at a time; on a CPU their product stays in the cache
 
 
 def project_to_plane(positions: np.ndarray) -> np.ndarray:
@@ -99,26 +99,27 @@ def _layout_operator(ch_names: tuple[str, ...], size: int) -> tuple[np.ndarray, 
 
 
 @lru_cache(maxsize=1)
-def _colour_table() -> np.ndarray:
-    """Build the (257, 3) uint8 table: matplotlib's RdBu_r in 256 steps, then white."""
+def _colour_words() -> np.ndarray:
+    """Build the colour table, (257,) words of four bytes, R G B and filler: matplotlib's RdBu_r in 256 steps, white."""
     anchors = np.frombuffer(bytes.fromhex(_RDBU_R), dtype=np.uint8).reshape(-1, 3)
     place = np.linspace(0, len(anchors) - 1, 256)
-    steps = np.stack([np.interp(place, np.arange(len(anchors)), channel) for channel in anchors.T], axis=1)
-    return np.concatenate([steps.round(), np.full((1, 3), 255.0)]).astype(np.uint8)
+    table = np.full((257, 4), 255, dtype=np.uint8)
+    table[:256, :3] = np.stack([np.interp(place, range(11), band) for band in anchors.T], axis=1).round()
+    return table.view(np.int32)[:, 0]
 
 
-def _require_finite(finite: bool) -> None:
-    if not finite:
+def _require_finite(potential_uv: ArrayOrTensor) -> None:
+    if not (abs(potential_uv) < np.inf).all():
         raise ValueError("got potential_uv with NaN or infinite values, expected finite microvolts; drop those maps")
 
 
 @lru_cache(maxsize=64)
 def _tensors_on(ch_names: tuple[str, ...], size: int, device: "torch.device") -> "list[torch.Tensor]":
-    """Copy the transposed operator (C, H*W), the first rows (H*W,) and the colour table (257, 3) to a device."""
+    """Copy the transposed operator (C, H*W), the first rows (H*W,) and the colour words (257,) to a device."""
     import torch
 
     operator, first_row = _layout_operator(ch_names, size)
-    return [torch.tensor(array, device=device) for array in (operator.T.copy(), first_row, _colour_table())]
+    return [torch.tensor(array, device=device) for array in (operator.T.copy(), first_row, _colour_words())]
 
 
 class TopomapRenderer:
@@ -163,41 +164,44 @@ class TopomapRenderer:
         if potential_uv.ndim != 2 or potential_uv.shape[1] != len(self.ch_names):
             shape = tuple(potential_uv.shape)
             raise ValueError(f"got potential_uv {shape}, expected (B, {len(self.ch_names)}); pass one map per row")
-        draw = self._draw_numpy if isinstance(potential_uv, np.ndarray) else self._draw_torch
+        _require_finite(potential_uv)
+        draw = self._draw if isinstance(potential_uv, np.ndarray) else self._draw_tensor
         return draw(potential_uv).reshape(-1, self.size, self.size, 3)
 
-    def _draw_numpy(self, potential_uv: np.ndarray) -> np.ndarray:
+    def _draw(self, potential_uv: np.ndarray) -> np.ndarray:
         """Draw (B, C) as (B, H*W, 3), a few maps at a time."""
-        _require_finite(bool(np.isfinite(potential_uv).all()))
         potential = potential_uv.astype(np.float32)
-        table = np.ascontiguousarray(_colour_table().T)
+        words = _colour_words()
         pictures = np.empty((len(potential), self.size**2, 3), dtype=np.uint8)
         for start in range(0, len(potential), _CHUNK):
             steps = potential[start : start + _CHUNK] @ self.operator.T
             peak = np.maximum(steps.max(axis=1, keepdims=True), -steps.min(axis=1, keepdims=True))
             steps *= _HALF_SCALE / np.maximum(peak, _SMALLEST_PEAK_UV)
             steps += self._first_row
-            index = steps.astype(np.intp)
-            for channel in range(3):  # three small tables read faster than one table of triples
-                pictures[start : start + _CHUNK, :, channel] = table[channel].take(index)
+            for picture, row in zip(pictures[start : start + _CHUNK], steps, strict=True):
+                colours = words.take(row.astype(np.intp)).view(np.uint8).reshape(-1, 4)
+                for channel in range(3):  # copying three columns is faster than copying triples
+                    picture[:, channel] = colours[:, channel]
         return pictures
 
-    def _draw_torch(self, potential_uv: "torch.Tensor") -> "torch.Tensor":
-        """Draw (B, C) as (B, H*W, 3) on the tensor's device; the same arithmetic as for numpy."""
+    def _draw_tensor(self, potential_uv: "torch.Tensor") -> "torch.Tensor":
+        """Draw (B, C) as (B, H*W, 3) where the tensor is; a CPU is faster, and alike, through numpy."""
         import torch
 
-        _require_finite(bool(torch.isfinite(potential_uv).all()))
         potential = potential_uv.detach().float()
-        operator, first_row, table = _tensors_on(self.ch_names, self.size, potential.device)
-        pictures = torch.empty((len(potential), self.size**2, 3), dtype=torch.uint8, device=potential.device)
-        chunk = _CHUNK if potential.device.type == "cpu" else _CHUNK_GPU
-        for start in range(0, len(potential), chunk):
-            with torch.autocast(potential.device.type, enabled=False):  # bfloat16 would show as bands of colour
-                steps = potential[start : start + chunk] @ operator
-            peak = steps.abs().amax(dim=1, keepdim=True)
-            index = steps.mul_(_HALF_SCALE / peak.clamp_min(_SMALLEST_PEAK_UV)).add_(first_row).int().flatten()
-            pictures[start : start + chunk] = table.index_select(0, index).view(-1, self.size**2, 3)
-        return pictures
+        if potential.device.type == "cpu":
+            return torch.from_numpy(self._draw(potential.numpy()))
+        return torch.cat([self._draw_on_device(block) for block in potential.split(_CHUNK_GPU)])
+
+    def _draw_on_device(self, potential_uv: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        operator, first_row, words = _tensors_on(self.ch_names, self.size, potential_uv.device)
+        with torch.autocast(potential_uv.device.type, enabled=False):  # bfloat16 would show as bands of colour
+            steps = potential_uv @ operator
+        peak = steps.abs().amax(dim=1, keepdim=True)
+        index = steps.mul_(_HALF_SCALE / peak.clamp_min(_SMALLEST_PEAK_UV)).add_(first_row).int().flatten()
+        return words.index_select(0, index).view(torch.uint8).view(-1, self.size**2, 4)[..., :3]
 
 
 def median_potential(signal_uv: ArrayOrTensor) -> ArrayOrTensor:
@@ -213,11 +217,7 @@ _AREAS = [f"{side} {row}" for row in reversed(_ROWS) for side in ("left", "midli
 _LEVELS = ("strongly negative", "mildly negative", "near zero", "mildly positive", "strongly positive")
 _LEVEL_EDGES = (-0.45, -0.12, 0.12, 0.45)  # mean of an area as a share of the largest absolute value of the map
 _POLES = {  # by sign: both present, positive only, negative only
-    0: (
-        "The positive maximum lies at {high} and the negative minimum at {low}.",
-        "Most positive at {high}; most negative at {low}.",
-        "The red peak is near {high}, the blue trough near {low}.",
-    ),
+    0: ("Most positive at {high}; most negative at {low}.", "The red peak is near {high}, the blue trough near {low}."),
     1: ("Positive throughout, most of all at {high}, least at {low}.", "Red all over, from {high} down to {low}."),
     -1: ("Negative throughout, most of all at {low}, least at {high}.", "Blue all over, from {low} up to {high}."),
 }
@@ -291,8 +291,8 @@ def describe_map(potential_uv: np.ndarray, ch_names: Sequence[str], seed: int) -
     """
     if len(ch_names) == 0 or potential_uv.shape != (len(ch_names),):
         raise ValueError(f"got potential_uv {potential_uv.shape}, expected (C,), C = {len(ch_names)}; pass one map")
-    _require_finite(bool(np.isfinite(potential_uv).all()))
-    rng, names, peak = Random(seed), tuple(ch_names), float(np.abs(potential_uv).max())
+    _require_finite(potential_uv)
+    rng, names, peak = Random(seed), tuple(ch_names), float(abs(potential_uv).max())
     if peak <= _SMALLEST_PEAK_UV:
         return rng.choice(_FLAT)
     sentences = [say(potential_uv / peak, names, rng) for say in (_describe_poles, _describe_balance, _describe_areas)]

@@ -16,7 +16,7 @@ class UsageError(ValueError):
     """An argument that cannot be used: got X, expected Y, do Z."""
 
 
-TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+TRAINER_COMMANDS = ("fit", "validate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="neuronarrator",
         description="EEG recordings to clinical narratives, every claim checked against the signal. Research use only.",
-        epilog="Training: neuronarrator fit --config experiments/align/tiny.yaml (also validate, test, predict).",
+        epilog="Training: neuronarrator fit --config experiments/align/tiny.yaml (and validate).",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -108,7 +108,7 @@ class Narrator(nn.Module):
         self.dual = DualEncoder(
             SignalEncoder(SIGNAL_ENCODER_PRESETS[config.encoder]), TopomapEncoder(config.encoder), width
         )
-        self.missing_history = nn.Parameter(torch.zeros(width))
+        self.missing_history = nn.Parameter(torch.randn(width))
         self.norms = nn.ModuleDict({name: nn.RMSNorm(width) for name in config.modalities})
         for weight in self.norms.parameters():  # soft prompts begin as large as the token embeddings they stand among
             nn.init.constant_(weight, self.llm.config.initializer_range)

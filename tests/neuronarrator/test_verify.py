@@ -14,10 +14,12 @@ def make_findings() -> list:
     t = np.arange(2000) / 200
     first = rng.normal(0, 5, (6, 2000))
     second = rng.normal(0, 5, (6, 2000)) + 30 * np.sin(2 * np.pi * 10 * t) * np.array([0, 0, 0, 0, 1, 1.2])[:, None]
-    return find_segments([
-        Segment(0, 0.0, 10.0, first, 200.0, NAMES),
-        Segment(1, 10.0, 10.0, second, 200.0, NAMES, (0,)),
-    ])
+    return find_segments(
+        [
+            Segment(0, 0.0, 10.0, first, 200.0, NAMES),
+            Segment(1, 10.0, 10.0, second, 200.0, NAMES, (0,)),
+        ]
+    )
 
 
 def verdict(text: str, index: int = 1) -> str:
