@@ -1,6 +1,6 @@
 """Maps per second: `TopomapRenderer` (numpy and torch) against `mne.viz.plot_topomap`, in one run on one machine.
 
-python benchmarks/topomap.py                                   # prints one JSON object, about half a minute
+python benchmarks/topomap.py                                   # prints one JSON object, a few seconds
 python benchmarks/topomap.py --figure docs/topomap_side_by_side.png   # and draws both, side by side
 """
 

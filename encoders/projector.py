@@ -1,5 +1,6 @@
-"""From an encoder's width to the width of the language model."""
+"""From the vectors of an encoder to those of the language model."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -19,3 +20,43 @@ class Projector(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Project features (..., in_dim) -> (..., out_dim)."""
         return self.fc2(self.act(self.fc1(features)))
+
+
+class Whitening(nn.Module):
+    """Decorrelates the vectors of a frozen encoder; the identity until it is fitted.
+
+    A frozen tower spends most of the variance of its vectors on a few directions, and a projector behind it learns
+    the others only slowly. Not in the paper.
+    """
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("matrix", torch.eye(width))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether `fit` was called, also before the weights were saved."""
+        return not torch.equal(self.matrix.cpu(), torch.eye(len(self.mean)))
+
+    @torch.no_grad()
+    def fit(self, features: Tensor, floor: float = 0.01) -> None:
+        """Estimate from features (N, D); directions below `floor` of the largest deviation are not blown up to one.
+
+        Raises:
+            ValueError: fewer vectors than dimensions.
+        """
+        if len(features) < len(self.mean):
+            raise ValueError(f"got {len(features)} vectors, expected at least D = {len(self.mean)}: pass more")
+        centred = (features - features.mean(0)).double()
+        _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+        deviation = singular / len(features) ** 0.5
+        self.mean.copy_(features.mean(0))
+        self.matrix.copy_(directions.T / (deviation + floor * deviation[0]))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Whiten features (..., D)."""
+        return (features - self.mean) @ self.matrix

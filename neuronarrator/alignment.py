@@ -1,6 +1,7 @@
 """Stage 1: align signals with their topomaps by a SigLIP loss (NeuroNarrator, Sec. 3.3.2)."""
 
 import math
+from itertools import islice
 from pathlib import Path
 
 import lightning as L
@@ -28,6 +29,8 @@ class AlignmentTask(L.LightningModule):
         batch_size: B of one loss; the bias starts at -log(B - 1), where a random model is indifferent. With -10, the
             value for B of about 22,000, small batches do not learn.
         topomap_weights: safetensors or checkpoint of the topomap encoder; None leaves it random.
+        whiten_batches: training batches from whose maps the whitening of the frozen vectors is estimated before
+            training; 0 leaves them as they are, as in the paper.
         learning_rate: peak, after a linear warm-up; a cosine leads to zero.
         weight_decay: on matrices only, never on scale and bias.
         warmup_steps: of the linear warm-up.
@@ -39,6 +42,7 @@ class AlignmentTask(L.LightningModule):
         width: int = 2560,
         batch_size: int = 32,
         topomap_weights: str | None = None,
+        whiten_batches: int = 0,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
         warmup_steps: int = 100,
@@ -51,6 +55,18 @@ class AlignmentTask(L.LightningModule):
         self.logit_bias = nn.Parameter(torch.tensor(-math.log(max(batch_size - 1, 1))))
         self.loss = SigLipLoss()
         self.recall = RetrievalRecall()
+
+    def on_fit_start(self) -> None:
+        """Estimate the whitening, once: a resumed run brings its own."""
+        if self.hparams["whiten_batches"] and not self.dual.whitening.is_fitted:
+            batches = islice(self.trainer.datamodule.train_dataloader(), self.hparams["whiten_batches"])
+            self.dual.whitening.fit(torch.cat([self._map_features(batch.to(self.device)) for batch in batches]))
+
+    def _map_features(self, batch: Batch) -> Tensor:
+        """Vectors of the maps at eight instants of each segment, (8 B, D_topomap)."""
+        instants = torch.linspace(0, batch.signal_uv.shape[-1] - 1, 8).long()
+        potential = batch.signal_uv[..., instants].transpose(1, 2).flatten(0, 1)
+        return self.dual.topomap_features(potential, batch.ch_names)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """z_signal and z_topomap, (B, D) each, unit norm."""

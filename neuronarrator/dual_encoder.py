@@ -6,12 +6,14 @@ from torch import Tensor, nn
 
 from corpus.topomap import TopomapRenderer, median_potential
 from encoders.labram import SignalEncoder
-from encoders.projector import Projector
+from encoders.projector import Projector, Whitening
 from encoders.topomap import TopomapEncoder
 
 
 class DualEncoder(nn.Module):
     """Signal encoder, frozen topomap encoder, and one projector each to the width of the LLM.
+
+    The vectors of the topomap encoder may be whitened (not in the paper; the identity unless stage 1 fits it).
 
     Args:
         signal: (B, C, T) µV and electrode names to (B, D_signal).
@@ -21,6 +23,7 @@ class DualEncoder(nn.Module):
 
     def __init__(self, signal: SignalEncoder, topomap: TopomapEncoder, width: int) -> None:
         super().__init__()
+        self.whitening = Whitening(topomap.width)
         self.encoders = nn.ModuleDict({"signal": signal, "topomap": topomap})
         self.projectors = nn.ModuleDict(
             {"signal": Projector(signal.embed_dim, width), "topomap": Projector(topomap.width, width)}
@@ -32,5 +35,9 @@ class DualEncoder(nn.Module):
 
     def encode_topomap(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
         """Segments (B, C, T) in µV to (B, D) through the map of each at its temporal median sample."""
-        maps = TopomapRenderer(tuple(ch_names))(median_potential(signal_uv))
-        return self.projectors["topomap"](self.encoders["topomap"](maps))
+        features = self.topomap_features(median_potential(signal_uv), ch_names)
+        return self.projectors["topomap"](self.whitening(features))
+
+    def topomap_features(self, potential_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
+        """Vectors (B, D_topomap) of the frozen encoder for potentials (B, C) in µV."""
+        return self.encoders["topomap"](TopomapRenderer(ch_names)(potential_uv))

@@ -1,8 +1,11 @@
 """Stage 0 of the tiny models: train a small CLIP on topomaps and their spatial descriptions, then freeze its tower.
 
 The paper takes OpenAI's ViT-L/14, which knows nothing of scalp maps but was trained on language. Our tiny tower
-learns from words as well: from `corpus.topomap.describe_map`.
+learns from words as well: from `corpus.topomap.describe_map`. Words alone let it forget most of a map (its features
+fall to about two dimensions), so a linear head must also be able to redraw the map from them, coarsely.
 """
+
+from collections.abc import Sequence
 
 import lightning as L
 import open_clip
@@ -10,12 +13,15 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from open_clip.loss import ClipLoss
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss, normalize
 
 from corpus.dataset import Batch
 from corpus.topomap import TopomapRenderer, describe_map
 from encoders.topomap import TINY_CLIP, TopomapEncoder, build_tiny_clip
 from neuronarrator.optim import adamw_with_cosine
+
+COARSE_SIZE = 16  # pixels a side of the map that the features must be able to redraw
 
 
 class MapPretrainingTask(L.LightningModule):
@@ -24,6 +30,7 @@ class MapPretrainingTask(L.LightningModule):
     Args:
         save_to: safetensors file for the vision tower, written when training ends.
         maps_per_segment: instants drawn from each segment of a batch.
+        redraw_weight: of the mean squared error of the redrawn map, beside the CLIP loss.
         learning_rate: peak, after a linear warm-up; a cosine leads to zero.
         weight_decay: on matrices only.
         warmup_steps: of the linear warm-up.
@@ -33,6 +40,7 @@ class MapPretrainingTask(L.LightningModule):
         self,
         save_to: str,
         maps_per_segment: int = 2,
+        redraw_weight: float = 20.0,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
         warmup_steps: int = 50,
@@ -40,21 +48,45 @@ class MapPretrainingTask(L.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.clip = build_tiny_clip()
+        self.redraw = nn.Linear(TINY_CLIP["vision_cfg"]["width"], COARSE_SIZE**2)
         self.tokenize = open_clip.SimpleTokenizer(context_length=TINY_CLIP["text_cfg"]["context_length"])
         self.loss = ClipLoss()
 
-    def _encode(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Unit-norm features of maps and of their descriptions, (B * maps_per_segment, 64) each."""
-        count = self.hparams["maps_per_segment"]
-        instants = torch.randint(batch.signal_uv.shape[-1], (len(batch), 1, count), generator=generator)
-        index = instants.expand(-1, batch.signal_uv.shape[1], -1).to(self.device)
-        potential = batch.signal_uv.gather(2, index).transpose(1, 2).flatten(0, 1)  # (B * count, C)
-        maps = TopomapRenderer(batch.ch_names)(potential)
-        seeds = torch.randint(2**31 - 1, (len(potential),), generator=generator).tolist()
-        texts = [describe_map(p, batch.ch_names, s) for p, s in zip(potential.cpu().numpy(), seeds, strict=True)]
-        pixels = self._preprocess(maps)
-        tokens = self.tokenize(texts).to(self.device)
-        return self.clip.encode_image(pixels, normalize=True), self.clip.encode_text(tokens, normalize=True)
+    def _losses(self, batch: Batch, seed: int) -> dict[str, Tensor]:
+        """CLIP loss, error of the redrawn maps, and recall@1, at instants that depend on the seed alone."""
+        generator = torch.Generator().manual_seed(seed)
+        potential = self._draw_instants(batch, generator)
+        texts = [
+            describe_map(row, batch.ch_names, int(torch.randint(2**31 - 1, (), generator=generator)))
+            for row in potential.cpu().numpy()
+        ]
+        pixels = self._preprocess(TopomapRenderer(batch.ch_names)(potential))
+        image, tokens = self._encode_maps(pixels)
+        text = self.clip.encode_text(self.tokenize(texts).to(self.device), normalize=True)
+        return {
+            "clip_loss": self.loss(image, text, self.clip.logit_scale.exp()),
+            "redraw_loss": mse_loss(self.redraw(tokens.mean(1)), self._coarse(potential, batch.ch_names)),
+            "recall_at_1": ((image @ text.T).argmax(1) == torch.arange(len(image), device=self.device)).float().mean(),
+        }
+
+    def _draw_instants(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Potentials at random instants, (B * maps_per_segment, C) in µV."""
+        shape = (len(batch), 1, self.hparams["maps_per_segment"])
+        index = torch.randint(batch.signal_uv.shape[-1], shape, generator=generator).to(self.device)
+        return batch.signal_uv.gather(2, index.expand(-1, batch.signal_uv.shape[1], -1)).transpose(1, 2).flatten(0, 1)
+
+    def _encode_maps(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit-norm image features (N, 64) and patch tokens (N, 49, 128)."""
+        output = self.clip.visual.forward_intermediates(
+            pixels, indices=1, normalize_intermediates=True, output_fmt="NLC"
+        )
+        return normalize(output["image_features"], dim=-1), output["image_intermediates"][0]
+
+    def _coarse(self, potential: Tensor, ch_names: Sequence[str]) -> Tensor:
+        """The potential on a coarse grid, each map scaled to [-1, 1], (N, COARSE_SIZE²)."""
+        operator = torch.tensor(TopomapRenderer(ch_names, size=COARSE_SIZE).operator, device=self.device)
+        coarse = potential @ operator.T
+        return coarse / coarse.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
 
     def _preprocess(self, maps: Tensor) -> Tensor:
         mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN, device=maps.device)[:, None, None]
@@ -62,18 +94,15 @@ class MapPretrainingTask(L.LightningModule):
         return (maps.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """CLIP loss of one batch."""
-        generator = torch.Generator().manual_seed(self.global_step)
-        image, text = self._encode(batch, generator)
-        loss = self.loss(image, text, self.clip.logit_scale.exp())
-        recall = ((image @ text.T).argmax(1) == torch.arange(len(image), device=self.device)).float().mean()
-        self.log_dict({"train/clip_loss": loss, "train/recall_at_1": recall}, prog_bar=True, batch_size=len(image))
-        return loss
+        """CLIP loss plus the weighted error of the redrawn maps."""
+        losses = self._losses(batch, seed=self.global_step)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=len(batch))
+        return losses["clip_loss"] + self.hparams["redraw_weight"] * losses["redraw_loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """CLIP loss on validation segments, at fixed instants."""
-        image, text = self._encode(batch, torch.Generator().manual_seed(batch_idx))
-        self.log("val/clip_loss", self.loss(image, text, self.clip.logit_scale.exp()), batch_size=len(image))
+        """The same losses on validation segments."""
+        losses = self._losses(batch, seed=batch_idx)
+        self.log_dict({f"val/{name}": value for name, value in losses.items()}, batch_size=len(batch))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""

@@ -15,7 +15,7 @@ from neuronarrator.narrator import Narrator
 from neuronarrator.optim import cosine_with_warmup, parameter_groups
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-QUICK_DATA = {"sources": [], "simulated": 2, "batch_size": 4, "batches_per_epoch": 2, "num_workers": 0}
+QUICK_DATA = {"sources": [], "simulated": 2, "batch_size": 8, "batches_per_epoch": 2, "num_workers": 0}
 
 
 def write_quick(stage: str, folder: Path, **init_args: object) -> Path:
@@ -47,20 +47,20 @@ def test_the_three_stages_run_one_after_the_other(tmp_path: Path, monkeypatch: p
 
 
 def test_alignment_learns_to_match(simulated: Recording) -> None:
-    """Sixteen fixed pairs: the loss of a model that learns them falls far below that of an indifferent one."""
+    """Eight fixed pairs: the loss of a model that learns them falls below that of one that cannot tell them apart."""
     torch.manual_seed(0)
-    task = AlignmentTask(width=32, batch_size=16, learning_rate=2e-3)
-    batch = CropDataset([simulated], 16, 1, narrate=False)[0]
+    task = AlignmentTask(width=32, batch_size=8)
+    potential = torch.from_numpy(simulated.signal_uv[:, ::47].T.copy())
+    task.dual.whitening.fit(task.dual.topomap_features(potential, simulated.ch_names))
+    batch = CropDataset([simulated], 8, 1, narrate=False)[0]
     optimizer = torch.optim.AdamW(parameter_groups(task, 0.0), lr=2e-3)
-    losses = []
-    for _ in range(40):
-        z = task.encode(batch)
-        loss = task.loss(*z, task.logit_scale.exp(), task.logit_bias)
+    indifferent = task.loss(*(torch.eye(8)[:1].expand(8, -1),) * 2, torch.tensor(0.0), task.logit_bias).item()
+    for _ in range(60):
+        loss = task.loss(*task.encode(batch), task.logit_scale.exp(), task.logit_bias)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    assert loss.item() < 0.7 * indifferent
 
 
 def test_bias_starts_where_a_random_model_is_indifferent() -> None:
