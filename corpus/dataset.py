@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from corpus.artifacts import detect_artifacts
 from corpus.describe import write_narrative
@@ -131,13 +131,15 @@ class Augmentation:
 
 
 class CropDataset(Dataset[Batch]):
-    """Random ten-second crops with their history, a batch an item, made anew each epoch from recordings in memory.
+    """Random ten-second crops with their history, a batch an item, from recordings in memory.
+
+    Items have no end: item i depends on (seed, i) alone, and `EpochSampler` takes others each epoch.
 
     Args:
         recordings: preprocessed, long enough for a crop (shorter ones are left out).
         batch_size: B.
         n_batches: items an epoch.
-        seed: item i of epoch e depends on (seed, e, i) alone.
+        seed: of every random choice.
         history_k: K; crops of too short recordings have less history.
         narrate: measure the crops and write reference narratives.
         augmentation: None for crops as recorded.
@@ -155,7 +157,6 @@ class CropDataset(Dataset[Batch]):
     ) -> None:
         self.batch_size, self.n_batches, self.seed = batch_size, n_batches, seed
         self.history_k, self.narrate, self.augmentation = history_k, narrate, augmentation
-        self.epoch = 0
         self._length = round(SEGMENT_S * recordings[0].sfreq) if recordings else 0
         layouts: dict[tuple[str, ...], list[tuple[np.ndarray, int, int]]] = {}
         for recording in recordings:
@@ -175,9 +176,7 @@ class CropDataset(Dataset[Batch]):
         return self.n_batches
 
     def __getitem__(self, item: int) -> Batch:
-        if not 0 <= item < self.n_batches:
-            raise IndexError(item)
-        rng = np.random.default_rng([self.seed, self.epoch, item])
+        rng = np.random.default_rng([self.seed, item])
         layout = rng.choice(len(self._layouts), p=self._layout_probability)
         ch_names, parts = self._layouts[layout]
         kept = self._pick_channels(rng, layout)
@@ -233,6 +232,24 @@ class CropDataset(Dataset[Batch]):
             )
             for i in range(depth + 1)
         ]
+
+
+class EpochSampler(Sampler[int]):
+    """Items 0 to n - 1 in the first epoch, n to 2 n - 1 in the second, and so on; Lightning calls `set_epoch`."""
+
+    def __init__(self, n_batches: int) -> None:
+        self.n_batches, self.epoch = n_batches, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration is of."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.n_batches
+        return iter(range(first, first + self.n_batches))
 
 
 def _augment(rng: np.random.Generator, windows: np.ndarray, aug: Augmentation, sfreq: float) -> np.ndarray:

@@ -43,7 +43,7 @@ class Whitening(nn.Module):
         return not torch.equal(self.matrix.cpu(), torch.eye(len(self.mean)))
 
     @torch.no_grad()
-    def fit(self, features: Tensor, floor: float = 0.01) -> None:
+    def fit(self, features: Tensor, floor: float = 0.001) -> None:
         """Estimate from features (N, D); directions below `floor` of the largest deviation are not blown up to one.
 
         Raises:

@@ -8,7 +8,7 @@ import lightning as L
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from corpus.dataset import Augmentation, Batch, CropDataset, segment_batches
+from corpus.dataset import Augmentation, Batch, CropDataset, EpochSampler, segment_batches
 from corpus.findings import find_recording
 from corpus.preprocess import load_recording, preprocess
 from corpus.recording import Recording
@@ -118,9 +118,8 @@ class NarrationDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Random crops, new ones each epoch."""
-        if self.trainer is not None:
-            self.train_crops.epoch = self.trainer.current_epoch
-        return DataLoader(self.train_crops, batch_size=None, num_workers=self.hparams["num_workers"])
+        sampler = EpochSampler(len(self.train_crops))
+        return DataLoader(self.train_crops, None, sampler=sampler, num_workers=self.hparams["num_workers"])
 
     def val_dataloader(self) -> DataLoader:
         """Segments in order."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 import yaml
@@ -94,6 +95,23 @@ def test_narrator_overfits_a_batch(narrator: Narrator, batch: Batch) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_lightning_moves_on_to_new_crops_each_epoch(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    class Watch(L.LightningModule):
+        def training_step(self, batch: Batch, batch_idx: int) -> None:
+            seen.append(batch.narratives)
+
+        def configure_optimizers(self) -> None:
+            return None
+
+    data = NarrationDataModule([], simulated=1, batch_size=2, batches_per_epoch=2)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    L.Trainer(max_epochs=2, accelerator="cpu", default_root_dir=tmp_path, **quiet).fit(Watch(), data)
+    assert len(seen) == 4
+    assert seen[:2] != seen[2:]
 
 
 def test_a_file_on_both_sides_is_refused(tmp_path: Path) -> None:
