@@ -26,7 +26,7 @@ class Batch:
         history_uv: (B, K, C, T) float32, µV, oldest first; zeros where `history_mask` is false.
         history_mask: (B, K) true where that preceding segment exists.
         log_power: (B, K + 1, C, 7) natural logarithm of µV²: six bands and the variance, oldest segment first, the
-            current one last; zeros where there is no history.
+            current one last; zeros where there is no history; no values (last axis 0) where nothing was measured.
         ch_names: C electrode names.
         narratives: B reference narratives (empty where none was asked for).
         facts: B sets of facts of the reference findings.
@@ -51,18 +51,19 @@ class Batch:
 
 
 def collate(
-    segments: Sequence[Segment], features: Sequence[Features], picks: Sequence[int], history_k: int = HISTORY_K
+    segments: Sequence[Segment], features: Sequence[Features] | None, picks: Sequence[int], history_k: int = HISTORY_K
 ) -> Batch:
     """A batch, still without text, of the segments at `picks`.
 
     Args:
         segments: segments of one layout; `Segment.history` indexes into this sequence.
-        features: of each segment.
+        features: of each segment, or None for a batch that needs no log powers.
         picks: indices of the B segments of the batch.
         history_k: K.
     """
     signal = stack_signals(segments).astype(np.float32, copy=False)
-    power = np.stack([log_power(f) for f in features])
+    no_power = np.zeros((len(segments), signal.shape[1], 0), np.float32)
+    power = no_power if features is None else np.stack([log_power(f) for f in features])
     history = np.full((len(picks), history_k), -1)
     for row, pick in enumerate(picks):
         known = segments[pick].history[-history_k:] if history_k else ()
@@ -141,7 +142,7 @@ class CropDataset(Dataset[Batch]):
         n_batches: items an epoch.
         seed: of every random choice.
         history_k: K; crops of too short recordings have less history.
-        narrate: measure the crops and write reference narratives.
+        narrate: measure the crops and write reference narratives; else a batch holds signals only.
         augmentation: None for crops as recorded.
     """
 
@@ -187,12 +188,13 @@ class CropDataset(Dataset[Batch]):
         for part in rng.choice(len(parts), size=self.batch_size, p=lengths / lengths.sum()):
             segments += self._crop(rng, parts[part], kept, names, len(segments))
             picks.append(len(segments) - 1)
+        if not self.narrate:
+            return collate(segments, None, picks, self.history_k)
         features = extract_features(segments)
         batch = collate(segments, features, picks, self.history_k)
-        if self.narrate:
-            found = [find(segments[i], features[i], detect_artifacts(segments[i], features[i])) for i in picks]
-            batch.narratives = [write_narrative(f, int(rng.integers(2**31))) for f in found]
-            batch.facts = [f.facts for f in found]
+        found = [find(segments[i], features[i], detect_artifacts(segments[i], features[i])) for i in picks]
+        batch.narratives = [write_narrative(f, int(rng.integers(2**31))) for f in found]
+        batch.facts = [f.facts for f in found]
         return batch
 
     def _pick_channels(self, rng: np.random.Generator, layout: int) -> np.ndarray:

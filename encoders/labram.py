@@ -205,12 +205,13 @@ class SignalEncoder(nn.Module):
         """Width D of the output."""
         return self.preset.embed_dim
 
-    def forward(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
+    def forward(self, signal_uv: Tensor, ch_names: Sequence[str], first_patch: int = 0) -> Tensor:
         """Encode windows into one vector each: the mean over patch tokens, then `fc_norm`.
 
         Args:
             signal_uv: (B, C, T) in microvolts at 200 Hz; T a multiple of 200, at most 3200 (16 s).
             ch_names: The C channel names, the same for the whole batch, in any case.
+            first_patch: Row of the time table for the first second, where the window is a cut from a longer one.
 
         Returns:
             (B, D).
@@ -218,19 +219,19 @@ class SignalEncoder(nn.Module):
         Raises:
             ValueError: If the shape, the length or a channel name does not fit.
         """
-        return self.fc_norm(self.forward_tokens(signal_uv, ch_names).mean(dim=1))
+        return self.fc_norm(self.forward_tokens(signal_uv, ch_names, first_patch).mean(dim=1))
 
-    def forward_tokens(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
+    def forward_tokens(self, signal_uv: Tensor, ch_names: Sequence[str], first_patch: int = 0) -> Tensor:
         """Encode windows into one token per patch, before `fc_norm`; arguments and errors as in `forward`.
 
         Returns:
             (B, C * A, D), channel-major: all seconds of the first channel, then of the second.
         """
-        _check_signal(signal_uv, ch_names)
+        _check_signal(signal_uv, ch_names, first_patch)
         rows = torch.tensor(channel_rows(ch_names), device=signal_uv.device)
         patches = rearrange(to_labram_unit(signal_uv), "b c (a l) -> b (c a) l", l=PATCH_SAMPLES)
         tokens = self.patch_embed(patches.to(self.cls_token.dtype))
-        time = self.time_embed[0, : signal_uv.shape[-1] // PATCH_SAMPLES]  # (A, D)
+        time = self.time_embed[0, first_patch : first_patch + signal_uv.shape[-1] // PATCH_SAMPLES]  # (A, D)
         position = self.pos_embed[0][1 + rows].unsqueeze(1) + time  # (C, A, D)
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(tokens), -1, -1)
         x = torch.cat([cls, tokens + position.flatten(0, 1)], dim=1)  # (B, 1 + N, D)
@@ -255,7 +256,7 @@ class SignalEncoder(nn.Module):
                     parameter.div_((2.0 * number) ** 0.5)
 
 
-def _check_signal(signal_uv: Tensor, ch_names: Sequence[str]) -> None:
+def _check_signal(signal_uv: Tensor, ch_names: Sequence[str], first_patch: int) -> None:
     shape = tuple(signal_uv.shape)
     if signal_uv.ndim != 3:
         raise ValueError(f"got a signal of shape {shape}, expected (B, C, T): add a batch axis to a single window")
@@ -266,8 +267,8 @@ def _check_signal(signal_uv: Tensor, ch_names: Sequence[str]) -> None:
             f"got {shape[2]} samples, expected a multiple of {PATCH_SAMPLES} (whole seconds at {SFREQ} Hz): "
             f"resample to {SFREQ} Hz and cut the window to whole seconds"
         )
-    if shape[2] > MAX_PATCHES * PATCH_SAMPLES:
+    if first_patch < 0 or first_patch * PATCH_SAMPLES + shape[2] > MAX_PATCHES * PATCH_SAMPLES:
         raise ValueError(
-            f"got {shape[2]} samples ({shape[2] // SFREQ} s), expected at most {MAX_PATCHES * PATCH_SAMPLES} "
-            f"({MAX_PATCHES} s, the rows of the time table): split the signal into shorter windows"
+            f"got {shape[2]} samples ({shape[2] // SFREQ} s) from second {first_patch} on, expected at most "
+            f"{MAX_PATCHES * PATCH_SAMPLES} ({MAX_PATCHES} s, the rows of the time table): split into shorter windows"
         )

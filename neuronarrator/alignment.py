@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from corpus.dataset import Batch
-from encoders.labram import SignalEncoder
+from encoders.labram import PATCH_SAMPLES, SignalEncoder
 from encoders.presets import SIGNAL_ENCODER_PRESETS
 from encoders.topomap import TopomapEncoder
 from neuronarrator.dual_encoder import DualEncoder
@@ -31,6 +31,9 @@ class AlignmentTask(L.LightningModule):
         topomap_weights: safetensors or checkpoint of the topomap encoder; None leaves it random.
         whiten_batches: training batches from whose maps the whitening of the frozen vectors is estimated before
             training; 0 leaves them as they are, as in the paper.
+        short_steps: first steps, in which the signal encoder sees only the two seconds around the mapped sample, in
+            their own rows of the time table. From scratch it has to find one sample among the tokens of ten seconds,
+            and finds it much sooner among those of two. 0 for a pretrained encoder, as in the paper.
         learning_rate: peak, after a linear warm-up; a cosine leads to zero.
         weight_decay: on matrices only, never on scale and bias.
         warmup_steps: of the linear warm-up.
@@ -43,6 +46,7 @@ class AlignmentTask(L.LightningModule):
         batch_size: int = 32,
         topomap_weights: str | None = None,
         whiten_batches: int = 0,
+        short_steps: int = 0,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
         warmup_steps: int = 100,
@@ -74,9 +78,18 @@ class AlignmentTask(L.LightningModule):
         z_topomap = self.dual.encode_topomap(batch.signal_uv, batch.ch_names)
         return normalize(z_signal, dim=-1), normalize(z_topomap, dim=-1)
 
+    def _encode_short(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As `encode`, with one second before and one second from the mapped sample on."""
+        middle = batch.signal_uv.shape[-1] // 2 // PATCH_SAMPLES
+        window = batch.signal_uv[..., (middle - 1) * PATCH_SAMPLES : (middle + 1) * PATCH_SAMPLES]
+        z_signal = self.dual.encode_signal(window, batch.ch_names, first_patch=middle - 1)
+        z_topomap = self.dual.encode_topomap(batch.signal_uv, batch.ch_names)
+        return normalize(z_signal, dim=-1), normalize(z_topomap, dim=-1)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """SigLIP loss of one batch."""
-        z_signal, z_topomap = self.encode(batch)
+        short = self.global_step < self.hparams["short_steps"]
+        z_signal, z_topomap = self._encode_short(batch) if short else self.encode(batch)
         loss = self.loss(z_signal, z_topomap, self.logit_scale.exp(), self.logit_bias)
         accuracy = ((z_signal @ z_topomap.T).argmax(1).cpu() == torch.arange(len(batch))).float().mean()
         self.log_dict({"train/siglip_loss": loss, "train/recall_at_1": accuracy}, prog_bar=True, batch_size=len(batch))

@@ -29,9 +29,9 @@ class DualEncoder(nn.Module):
             {"signal": Projector(signal.embed_dim, width), "topomap": Projector(topomap.width, width)}
         )
 
-    def encode_signal(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
-        """Segments (B, C, T) in µV to (B, D), not normalised."""
-        return self.projectors["signal"](self.encoders["signal"](signal_uv, ch_names))
+    def encode_signal(self, signal_uv: Tensor, ch_names: Sequence[str], first_patch: int = 0) -> Tensor:
+        """Segments (B, C, T) in µV, or cuts of them from second `first_patch` on, to (B, D), not normalised."""
+        return self.projectors["signal"](self.encoders["signal"](signal_uv, ch_names, first_patch))
 
     def encode_topomap(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
         """Segments (B, C, T) in µV to (B, D) through the map of each at its temporal median sample."""
