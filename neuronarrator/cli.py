@@ -11,11 +11,6 @@ from typing import Any
 from corpus.recording import RecordingError
 from neuronarrator.version import __version__
 
-
-class UsageError(ValueError):
-    """An argument that cannot be used: got X, expected Y, do Z."""
-
-
 TRAINER_COMMANDS = ("fit", "validate")
 
 
@@ -28,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return args.run(args)
-    except (RecordingError, UsageError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError) as error:  # every one of ours is a line that says what to do
         print(f"neuronarrator: {error}", file=sys.stderr)
         return 1
 
@@ -84,6 +79,8 @@ def _load_model(args: argparse.Namespace) -> Any:
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("got device cuda, expected one that this machine has: use --device cpu")
     return Narrator.from_pretrained(args.model, device=device)
 
 
@@ -95,7 +92,7 @@ def _narrate(args: argparse.Namespace) -> int:
 
     formats = tuple(args.formats.split(","))
     if unknown := set(formats) - set(FORMATS):
-        raise UsageError(f"got format {min(unknown)!r}, expected any of {','.join(FORMATS)}: correct --formats")
+        raise ValueError(f"got format {min(unknown)!r}, expected any of {','.join(FORMATS)}: correct --formats")
     narrator = _load_model(args)
     failed = 0
     for path, stem in zip(args.recordings, _unique_stems(args.recordings), strict=True):
