@@ -63,7 +63,8 @@ class AlignmentTask(L.LightningModule):
     def on_fit_start(self) -> None:
         """Estimate the whitening, once: a resumed run brings its own."""
         if self.hparams["whiten_batches"] and not self.dual.whitening.is_fitted:
-            batches = islice(self.trainer.datamodule.train_dataloader(), self.hparams["whiten_batches"])
+            loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+            batches = islice(loader, self.hparams["whiten_batches"])
             self.dual.whitening.fit(torch.cat([self._map_features(batch.to(self.device)) for batch in batches]))
 
     def _map_features(self, batch: Batch) -> Tensor:
