@@ -109,7 +109,8 @@ def _narrate(args: argparse.Namespace) -> int:
             print(*written.values(), sep="\n")
         except RecordingError as error:
             failed += 1
-            print(f"neuronarrator: {path.name}: {error}", file=sys.stderr)
+            named = str(error).startswith(path.name)  # the reader names the file itself
+            print(f"neuronarrator: {error if named else f'{path.name}: {error}'}", file=sys.stderr)
         except Exception as error:  # one recording that trips us must not cost the others
             failed += 1
             print(f"neuronarrator: {path.name}: internal error, {type(error).__name__}: {error}", file=sys.stderr)
