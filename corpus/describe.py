@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from itertools import groupby
 
+from corpus.areas import join_names as join_names
 from corpus.features import BANDS, TIERS
 from corpus.findings import Findings, Labels
 
@@ -96,11 +97,6 @@ def write_narrative(findings: Findings, seed: int = 0) -> str:
     sentences += [_dominant(findings, rng), _one(findings, "amplitude", _AMPLITUDE, rng), _trends(findings, rng)]
     sentences += [_focus(findings, rng), _tier(findings, rng), _asymmetry(findings, rng), _artifacts(findings, rng)]
     return " ".join(sentence for sentence in sentences if sentence)
-
-
-def join_names(names: Sequence[str]) -> str:
-    """a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _labels_sentence(labels: Labels) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.recording import RecordingError
+from neuronarrator.corpus_commands import add_corpus_commands
 from neuronarrator.version import __version__
 
 TRAINER_COMMANDS = ("fit", "validate")
@@ -57,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="also write the scores here")
     _model_arguments(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+    add_corpus_commands(commands)
 
     simulate = commands.add_parser("simulate", help="write a simulated recording as EDF+")
     simulate.add_argument("file", type=Path, metavar="FILE.edf")

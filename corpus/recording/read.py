@@ -5,7 +5,7 @@ import logging
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -34,14 +34,14 @@ MIN_SFREQ = 100.0  # below it the gamma band (30-50 Hz) is beyond Nyquist
 MAX_UV = 1e9  # 1 kV: no amplifier gives it, so the sample is damaged
 
 # fmt: off
-_FORMATS = {
+FORMATS = {
     ".edf": "EDF", ".bdf": "BDF", ".fif": "FIF", ".fif.gz": "FIF", ".set": "EEGLAB", ".vhdr": "BrainVision",
     ".ahdr": "BrainVision", ".cnt": "CNT", ".gdf": "GDF", ".mff": "EGI", ".nxe": "Eximia", ".lay": "Persyst",
     ".eeg": "Nihon Kohden", ".cdt": "Curry", ".dap": "Curry", ".dat": "Curry or BCI2000", ".data": "Nicolet",
     ".nedf": "NEDF", ".mefd": "MEF", ".ds": "CTF",
 }
 # fmt: on
-_FOLDER_FORMATS = {".mff", ".mefd", ".ds"}
+FOLDER_FORMATS = {".mff", ".mefd", ".ds"}
 _HEADER_FILES = {".fdt": ".set", ".eeg": ".vhdr", ".vmrk": ".vhdr"}  # companion file -> the file to open instead
 _BREAKS = ("boundary", "bad boundary", "edge boundary", "bad_acq_skip", "new segment")
 _READER_WARNINGS = {
@@ -66,7 +66,7 @@ def read_recording(path: str | Path) -> Recording:
     try:
         suffix = _checked_suffix(path)
         digest = _sha256(path)
-        contents = read_edf(path) if suffix in (".edf", ".bdf") else _read_with_mne(path, _FORMATS[suffix])
+        contents = read_edf(path) if suffix in (".edf", ".bdf") else _read_with_mne(path, FORMATS[suffix])
     except RecordingError as error:
         problem = str(error)
     except PermissionError:
@@ -83,6 +83,45 @@ def read_recording(path: str | Path) -> Recording:
     if contents is None:  # raised here, so that no reader's exception hangs on it
         raise RecordingError(f"{scrubber(identity_of_damaged(path))(path.name)}: {problem}")
     return _deliver(contents, path.name, digest)
+
+
+def recording_from_array(
+    path: Path, signal_uv: np.ndarray, sfreq: float, ch_names: Sequence[str], format_name: str, **facts: Any
+) -> Recording:
+    """A recording whose samples a dataset publishes as a bare array (MATLAB, CSV, NumPy), under the same checks.
+
+    Args:
+        path: the file it was read from; its base name and SHA-256 become the provenance.
+        signal_uv: (C, T) microvolts; a copy is made.
+        sfreq: Hz.
+        ch_names: C names as published.
+        format_name: of the file, such as "MATLAB".
+        **facts: annotations, breaks_s, set_aside, subject, identity, warnings, as in `Contents`.
+
+    Raises:
+        RecordingError: less than 10 s, below 100 Hz, or an array that is not (C, T).
+    """
+    signal_uv = np.array(signal_uv, dtype=np.float64)
+    if signal_uv.ndim != 2 or len(signal_uv) != len(ch_names):
+        raise RecordingError(
+            f"{path.name}: got an array of shape {signal_uv.shape} for {len(ch_names)} channels, expected (channels, "
+            "samples); transpose it or correct the names"
+        )
+    contents = Contents(
+        format=format_name,
+        signal_uv=signal_uv,
+        sfreq=sfreq,
+        ch_names=list(ch_names),
+        annotations=list(facts.pop("annotations", ())),
+        breaks_s=list(facts.pop("breaks_s", ())),
+        set_aside=list(facts.pop("set_aside", ())),
+        subject=facts.pop("subject", Subject()),
+        identity=tuple(facts.pop("identity", ())),
+        warnings=list(facts.pop("warnings", ())),
+    )
+    if facts:
+        raise TypeError(f"got {sorted(facts)}, expected fields of Contents")
+    return _deliver(contents, path.name, _sha256(path))
 
 
 def _deliver(contents: Contents, file: str, digest: str) -> Recording:
@@ -128,15 +167,15 @@ def _checked_suffix(path: Path) -> str:
     if not path.exists():
         raise RecordingError("got a path that does not exist, expected an EEG file; check the path")
     suffix = "".join(path.suffixes[-2:]).lower()
-    suffix = suffix if suffix in _FORMATS else path.suffix.lower()
+    suffix = suffix if suffix in FORMATS else path.suffix.lower()
     header = _HEADER_FILES.get(suffix)
     if header and path.with_suffix(header).exists():
         raise RecordingError(f"got the data file of a recording, expected its header; open the {header} file beside it")
-    if path.is_dir() and suffix not in _FOLDER_FORMATS:
+    if path.is_dir() and suffix not in FOLDER_FORMATS:
         raise RecordingError("got a folder, expected an EEG file; give the path of one file")
-    if suffix not in _FORMATS:
+    if suffix not in FORMATS:
         raise RecordingError(
-            f"got an unknown extension, expected one of {', '.join(_FORMATS)}; give the file its real extension or "
+            f"got an unknown extension, expected one of {', '.join(FORMATS)}; give the file its real extension or "
             "export it as EDF+"
         )
     if path.is_file() and path.stat().st_size == 0:

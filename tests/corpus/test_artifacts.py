@@ -1,7 +1,7 @@
 import numpy as np
 
-from corpus.artifacts import detect_artifacts
-from corpus.features import extract_features
+from corpus.artifacts import detect_artifacts, detect_in_all
+from corpus.features import CHUNK, extract_features
 from corpus.recording import Defect
 from corpus.segment import Segment
 
@@ -69,3 +69,31 @@ def test_missing_samples_are_reported_where_they_overlap() -> None:
     inside, outside = Defect("F3", 35.0, 1.0, "missing samples"), Defect("F3", 50.0, 1.0, "missing samples")
     found = detect(quiet(), (inside, outside))
     assert [(a.kind, a.ch_names, a.start_s) for a in found] == [("missing", ("F3",), 35.0)]
+
+
+def test_many_segments_have_the_artifacts_of_each_one() -> None:
+    rng = np.random.default_rng(3)
+    segments = []
+    for i in range(2 * CHUNK + 1):
+        signal = rng.normal(0, 3, 2000) + rng.normal(0, 2, (len(NAMES), 2000))
+        signal[:2] += (i % 3 == 0) * blink(2.0 + i / 10, 120.0)
+        signal[6] += (i % 5 == 0) * 400 * (np.arange(2000) > 900)
+        signal[8, 400 : 400 + 100 * (i % 9)] = 1.0
+        segments.append(Segment(i, 10.0 * i, 10.0, signal, 200.0, NAMES))
+    features, defects = extract_features(segments), (Defect("F3", 95.0, 10.0, "missing samples"),)
+    together = detect_in_all(segments, features, defects)
+    assert together == [detect_artifacts(s, f, defects) for s, f in zip(segments, features, strict=True)]
+    kinds = [{a.kind for a in found} for found in together]
+    assert [i for i, own in enumerate(kinds) if "blink" in own] == list(range(0, 2 * CHUNK + 1, 3))
+    assert [i for i, own in enumerate(kinds) if "flat" in own] == [i for i in range(2 * CHUNK + 1) if i % 9 >= 4]
+    assert [i for i, own in enumerate(kinds) if "missing" in own] == [9, 10]
+
+
+def test_flat_is_not_what_only_the_probes_miss() -> None:
+    """A channel that moves between the samples that are looked at first, and one that is flat but for half a second."""
+    signal = quiet()
+    signal[8] = np.where(np.arange(2000) % 25 == 12, 40.0, 0.0)
+    signal[9] = 0.0
+    signal[9, 1010] = 5.0
+    found = [a for a in detect(signal) if a.kind == "flat"]
+    assert [(a.ch_names, a.start_s, a.duration_s) for a in found] == [(("O2",), 30.0, 5.0), (("O2",), 35.5, 4.5)]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from corpus.features import BANDS, band_powers, energy_tiers, extract_features, spectrum, trend_word
-from corpus.segment import Segment
+from corpus.features import BANDS, CHUNK, band_powers, energy_tiers, extract_features, spectrum, trend_word
+from corpus.recording import Recording
+from corpus.segment import Segment, segment_recording
 
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 
@@ -107,3 +108,47 @@ def test_amplitude_is_half_peak_to_peak() -> None:
     features = extract_features([make_segment(np.tile(sine(10, 30.0), (6, 1)))])[0]
     assert features.amplitude_uv == pytest.approx(30.0, rel=1e-3)
     assert features.amplitude == "medium"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_spectrum_is_that_of_scipy(dtype: type) -> None:
+    """The windows go through one transform here and through a loop there."""
+    signal = np.random.default_rng(5).normal(0, 20, (3, 5, 2000)).cumsum(-1).astype(dtype)
+    freqs, density = spectrum(signal, 200.0)
+    expected_freqs, expected = welch(signal, 200.0, nperseg=400)
+    np.testing.assert_array_equal(freqs, expected_freqs)
+    assert density.dtype == expected.dtype == dtype
+    np.testing.assert_allclose(density, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n_times", "sfreq"), [(2001, 201.0), (1280, 128.0), (150, 100.0)])
+def test_spectrum_of_odd_and_short_windows_is_that_of_scipy(n_times: int, sfreq: float) -> None:
+    signal = np.random.default_rng(6).normal(0, 20, (2, n_times))
+    freqs, density = spectrum(signal, sfreq)
+    expected_freqs, expected = welch(signal, sfreq, nperseg=min(round(2 * sfreq), n_times))
+    np.testing.assert_allclose(freqs, expected_freqs)
+    np.testing.assert_allclose(density, expected, rtol=1e-9)
+
+
+def test_many_segments_are_measured_as_one_by_one() -> None:
+    rng = np.random.default_rng(7)
+    segments = [
+        make_segment(rng.normal(0, 10, (6, 2000)), i, tuple(range(max(i - 2, 0), i))) for i in range(2 * CHUNK + 3)
+    ]
+    together = extract_features(segments)
+    for i in (0, CHUNK - 1, CHUNK, 2 * CHUNK + 2):
+        alone = extract_features([make_segment(segments[i].signal_uv)])[0]
+        np.testing.assert_array_equal(together[i].channel_band_power_uv2, alone.channel_band_power_uv2)
+        np.testing.assert_array_equal(together[i].tiers, alone.tiers)
+        assert (together[i].dominant_hz, together[i].amplitude_uv) == (alone.dominant_hz, alone.amplitude_uv)
+    before = [together[i].band_power_uv2 for i in (CHUNK - 2, CHUNK - 1)]
+    np.testing.assert_allclose(together[CHUNK].history_band_power_uv2, np.mean(before, axis=0))
+
+
+def test_there_is_no_trend_across_a_break() -> None:
+    signal = np.random.default_rng(8).normal(0, 10, (6, 12000))
+    segments = segment_recording(Recording(signal, 200.0, NAMES, breaks_s=(23.0,)))
+    assert [segment.start_s for segment in segments] == [0.0, 10.0, 23.0, 33.0, 43.0]
+    features = extract_features(segments)
+    assert [f.trend is None for f in features] == [True, False, True, False, False]
+    np.testing.assert_allclose(features[3].history_band_power_uv2, features[2].band_power_uv2)

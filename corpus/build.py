@@ -1,0 +1,274 @@
+"""Recordings to a corpus: one function for each recording, on one machine or on a Ray cluster.
+
+Every recording becomes a part, written at once or not at all, and a note of how it went. A build that is started again
+finds both and goes on; what it ends with depends on the recordings and on the configuration alone.
+"""
+
+import hashlib
+import json
+import shutil
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from corpus.background import find_complete
+from corpus.caption import write_caption
+from corpus.datasets import EegDataset, Entry, Label, get_dataset
+from corpus.describe import write_narrative, write_template
+from corpus.engines import Engine, run_tasks
+from corpus.findings import Findings
+from corpus.labels import labels_of_segment, text_labels
+from corpus.montage import pick_eeg
+from corpus.preprocess import PRESETS, preprocess
+from corpus.recording import Recording, RecordingError
+from corpus.refine import Visibility, visible_labels
+from corpus.segment import HISTORY_K, segment_recording
+from corpus.splits import Split, SplitPolicy, cap_segments, plan_splits
+from corpus.store import BuildInfo, Origin, Row, Text, assemble, atomic, read_candidates, read_manifest, row_of
+from corpus.store import write_part as write_rows
+
+PARTS = ".parts"  # below the output folder, until the corpus is complete
+SKIPPED = "skipped.json"
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """All that a corpus depends on, beside its recordings.
+
+    Attributes:
+        profile: of the preprocessing, a name of `PRESETS`.
+        history_k: K.
+        split: sides, their seed and shares.
+        train_cap: the most training segments of a dataset; None keeps all (the paper: about 20,000).
+        label_visibility: what the narratives may tell of labels; the templates tell all.
+        seed: of the wording and of the cap.
+        shard_rows: segments a shard.
+    """
+
+    profile: str = "neuronarrator"
+    history_k: int = HISTORY_K
+    split: SplitPolicy = field(default_factory=SplitPolicy)
+    train_cap: int | None = 20_000
+    label_visibility: Visibility = "none"
+    seed: int = 0
+    shard_rows: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.profile not in PRESETS:
+            raise ValueError(f"got profile {self.profile!r}, expected one of {', '.join(PRESETS)}; correct it")
+        if self.label_visibility not in get_args(Visibility):
+            raise ValueError(f"got label_visibility {self.label_visibility!r}, expected one of {get_args(Visibility)}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One recording to process. Plain data: it crosses process borders."""
+
+    dataset: str
+    entry: Entry
+    split: Split
+    config: BuildConfig
+    parts: Path
+
+    @property
+    def name(self) -> str:
+        """Of its part and note: another file, side or configuration gives another name."""
+        state = self.entry.path.stat()
+        content = [self.dataset, self.entry.id, self.split, state.st_size, state.st_mtime_ns, plain_config(self.config)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the processing of a recording went: segments, seconds of signal, or the problem that ended it."""
+
+    dataset: str
+    recording_id: str
+    part: str
+    n_segments: int = 0
+    duration_s: float = 0.0
+    problem: str = ""
+
+
+def plain_config(config: BuildConfig) -> dict[str, Any]:
+    """The configuration as JSON knows it."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def process_recording(task: Task) -> Outcome:
+    """Read, preprocess, measure, describe and store one recording, or find that this was done before."""
+    part = task.parts / f"{task.name}.parquet"
+    note = part.with_suffix(".json")
+    if note.is_file():
+        return Outcome(**json.loads(note.read_text()))
+    done = Outcome(task.dataset, task.entry.id, part.name)
+    try:
+        n_segments, duration_s = _write_part(task, part)
+        done = replace(done, n_segments=n_segments, duration_s=duration_s)
+    except RecordingError as error:
+        done = replace(done, problem=str(error))
+    except Exception as error:  # one bad recording never loses the others; the error's own text may quote a header
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"internal error, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
+        done = replace(done, problem=problem)
+    with atomic(note) as stream:
+        stream.write(json.dumps(asdict(done)).encode())
+    return done
+
+
+def _write_part(task: Task, part: Path) -> tuple[int, float]:
+    dataset = get_dataset(task.dataset)
+    loaded = dataset.load(task.entry)
+    preset = replace(PRESETS[task.config.profile], notch=dataset.card.mains_hz or "auto")
+    recording = preprocess(pick_eeg(loaded.recording), preset)
+    return write_rows(_rows(task, dataset, recording, loaded.labels), part), recording.duration_s
+
+
+def _rows(task: Task, dataset: EegDataset, recording: Recording, labels: tuple[Label, ...]) -> Iterator[Row]:
+    entry, config = task.entry, task.config
+    assert recording.provenance is not None  # every reader gives one
+    origin = Origin(
+        entry=entry,
+        card=dataset.card,
+        provenance=recording.provenance,
+        subject=recording.subject,
+        split=task.split,
+        mains_hz=_removed_mains(recording.provenance.steps),
+    )
+    segments = segment_recording(recording, history_k=config.history_k)
+    for found in find_complete(segments, recording.defects):
+        segment = found.segment
+        own = labels_of_segment(labels, segment.start_s, segment.duration_s)
+        told = replace(found, labels=text_labels(entry, recording.subject, own))
+        yield row_of(origin, told, own, _text(told, config, f"{task.dataset}/{entry.id}"))
+
+
+def _text(findings: Findings, config: BuildConfig, recording: str) -> Text:
+    allowed = replace(findings, labels=visible_labels(findings.labels, config.label_visibility))
+    name = f"{config.seed}:{recording}:{findings.segment.index}"
+    wording = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    return Text(write_template(findings), write_narrative(allowed, wording), write_caption(allowed, wording))
+
+
+def _removed_mains(steps: Sequence[str]) -> float | None:
+    removed = [float(step.split()[1]) for step in steps if step.startswith("notch ")]
+    return removed[0] if removed else None
+
+
+# -- the whole -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """What a build did: its manifest, and every recording that was skipped with the reason."""
+
+    manifest: dict[str, Any]
+    skipped: tuple[Outcome, ...]
+
+
+def build_corpus(
+    jobs: Sequence[tuple[str, Path]],
+    out: Path,
+    config: BuildConfig | None = None,
+    engine: Engine = "local",
+    workers: int = 1,
+    on_progress: Callable[[Outcome, int, int], None] | None = None,
+) -> BuildSummary:
+    """Build a corpus from the published folders of datasets.
+
+    Args:
+        jobs: dataset names with the root folder of each.
+        out: folder of the corpus; must be on a file system that all nodes share where the engine is "ray".
+        config: see there.
+        engine: "local" processes, or "ray": an existing cluster (or one of this machine).
+        workers: processes of one thread each.
+        on_progress: called with each outcome, how many are done, and how many there are.
+
+    Raises:
+        ValueError: an unknown dataset, one given twice, a folder without recordings of the dataset.
+    """
+    config = config or BuildConfig()
+    tasks = plan_tasks(jobs, out, config)
+    info = _info(tasks, jobs, config)
+    if (finished := _finished(out, info)) is not None:
+        return finished
+    outcomes: dict[tuple[str, str], Outcome] = {}
+    for task, outcome in run_tasks(process_recording, tasks, engine, workers):
+        outcome = outcome or _killed(task)
+        outcomes[outcome.dataset, outcome.recording_id] = outcome
+        if on_progress is not None:
+            on_progress(outcome, len(outcomes), len(tasks))
+    ordered = [outcomes[task.dataset, task.entry.id] for task in tasks]
+    skipped = tuple(outcome for outcome in ordered if outcome.problem)
+    parts = [out / PARTS / outcome.part for outcome in ordered if not outcome.problem]
+    chosen = None
+    if config.train_cap is not None:
+        chosen = cap_segments(read_candidates(parts), {"train": config.train_cap}, config.seed)
+    with atomic(out / SKIPPED) as stream:
+        stream.write(_skipped_json(skipped))
+    manifest = assemble(parts, out, info, chosen, config.shard_rows, workers)
+    shutil.rmtree(out / PARTS)
+    return BuildSummary(manifest, skipped)
+
+
+def plan_tasks(jobs: Sequence[tuple[str, Path]], out: Path, config: BuildConfig) -> list[Task]:
+    """Every recording of every dataset with its side, in the order of the corpus."""
+    found: dict[str, tuple[EegDataset, list[Entry]]] = {}
+    for name, root in jobs:
+        dataset = get_dataset(name)
+        if dataset.card.name in found:
+            raise ValueError(f"got dataset {dataset.card.name} twice, expected every dataset once; give one root each")
+        if not root.is_dir():
+            raise ValueError(f"got no folder {root.name!r}, expected the folder of {dataset.card.name}; correct --root")
+        entries = list(dataset.entries(root))
+        if not entries:
+            raise ValueError(
+                f"got no recording of {dataset.card.name} in {root.name!r}, expected its published layout; correct "
+                f"--root. {dataset.card.access}"
+            )
+        found[dataset.card.name] = dataset, entries
+    plan = plan_splits(((dataset.card, entries) for dataset, entries in found.values()), config.split)
+    return [
+        Task(name, entry, plan.sides[name, entry.id], config, out / PARTS)
+        for name, (_, entries) in sorted(found.items())
+        for entry in entries
+    ]
+
+
+def _info(tasks: Sequence[Task], jobs: Sequence[tuple[str, Path]], config: BuildConfig) -> BuildInfo:
+    datasets = [get_dataset(name) for name, _ in jobs]
+    by_name: dict[str, list[Entry]] = {}
+    for task in tasks:
+        by_name.setdefault(task.dataset, []).append(task.entry)
+    plan = plan_splits(((d.card, by_name[d.card.name]) for d in datasets), config.split)
+    content = [[task.dataset, task.entry.id, task.entry.path.stat().st_size] for task in tasks]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return BuildInfo(
+        config={**plain_config(config), "recordings": len(tasks), "recordings_sha256": digest},
+        cards=[dataset.card for dataset in datasets],
+        seeds={"split": config.split.seed, "wording": config.seed, "cap": config.seed},
+        splits=plan.summary(),
+    )
+
+
+def _finished(out: Path, info: BuildInfo) -> BuildSummary | None:
+    """The corpus that is there already, if it is of the same recordings and configuration."""
+    try:
+        manifest = read_manifest(out)
+    except (ValueError, FileNotFoundError):
+        return None
+    if manifest["config"] != json.loads(json.dumps(info.config)) or (out / PARTS).exists():
+        return None
+    skipped = tuple(Outcome(**item, part="") for item in json.loads((out / SKIPPED).read_text()))
+    return BuildSummary(manifest, skipped)
+
+
+def _killed(task: Task) -> Outcome:
+    return Outcome(task.dataset, task.entry.id, "", problem="its process was killed (not enough memory?)")
+
+
+def _skipped_json(skipped: Iterable[Outcome]) -> bytes:
+    items = [{"dataset": o.dataset, "recording_id": o.recording_id, "problem": o.problem} for o in skipped]
+    return json.dumps(items, indent=1, ensure_ascii=False).encode() + b"\n"

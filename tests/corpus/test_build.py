@@ -1,0 +1,163 @@
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from corpus.audit import audit, find_words
+from corpus.build import PARTS, BuildConfig, build_corpus
+from corpus.claims import facts_of
+from corpus.simulate import SimulationPreset, simulate, write_edf
+from corpus.splits import SplitPolicy
+from corpus.store import CorpusReader, read_manifest, verify
+
+pytest.importorskip("pyarrow")
+
+N_FILES = 6
+NAME, HOSPITAL_ID, BIRTHDAY = "Wilhelmina Ottersbach", "HX9731355", "04-MAR-1957"
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six recordings of four persons; the header of each names somebody."""
+    root = tmp_path_factory.mktemp("recordings")
+    for i in range(N_FILES):
+        folder = root / f"person{i % 4}"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"visit{i}.edf"
+        write_edf(simulate(SimulationPreset(duration_s=35.0 + 10 * (i % 2)), seed=i).recording, path)
+        blob = bytearray(path.read_bytes())
+        blob[8:88] = f"{HOSPITAL_ID} F {BIRTHDAY} {NAME.replace(' ', '_')}".ljust(80).encode()
+        path.write_bytes(blob)
+    return root
+
+
+def content(out: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def corpus(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("corpus")
+    build_corpus([("folder", recordings)], out)
+    return out
+
+
+def test_every_segment_of_every_recording_is_there_and_reads_back(corpus: Path) -> None:
+    reader = CorpusReader(corpus)
+    assert len(reader) == 3 * 3 + 3 * 4
+    assert verify(corpus) == []
+    assert not (corpus / PARTS).exists()
+    for record in (reader[i] for i in range(len(reader))):
+        assert record.signal_uv.shape == (len(record.row.ch_names), 2000)
+        assert len(record.history) == min(record.row.segment_index, 2)
+        assert facts_of(record.row.text.narrative) == set(record.row.facts)
+        assert record.row.text.template.startswith("Event & clinical labels")
+
+
+def test_the_corpus_passes_its_audit_and_holds_no_identity(corpus: Path) -> None:
+    words = [*NAME.split(), NAME, HOSPITAL_ID, BIRTHDAY, "1957"]
+    assert audit(corpus, words).clean
+    assert find_words(corpus, words) == []
+
+
+def test_workers_change_nothing(recordings: Path, corpus: Path, tmp_path: Path) -> None:
+    build_corpus([("folder", recordings)], tmp_path, workers=2)
+    assert content(tmp_path) == content(corpus)
+
+
+def test_a_build_killed_in_the_middle_ends_like_an_undisturbed_one(
+    recordings: Path, corpus: Path, tmp_path: Path
+) -> None:
+    code = f"from corpus.build import *; build_corpus([('folder', Path({str(recordings)!r}))], Path({str(tmp_path)!r}))"
+    started = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / PARTS).glob("*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / PARTS).glob("*.json")}
+    assert 2 <= len(before) < N_FILES
+    again: list[int] = []
+
+    def note(outcome: object, done: int, total: int) -> None:
+        again.append(sum(path.exists() and path.stat().st_mtime_ns == t for path, t in before.items()))
+
+    build_corpus([("folder", recordings)], tmp_path, on_progress=note)
+    assert again[-1] == len(before)  # what was done is not done again
+    assert content(tmp_path) == content(corpus)
+
+
+def test_a_finished_build_is_left_alone_and_another_configuration_builds_anew(recordings: Path, tmp_path: Path) -> None:
+    build_corpus([("folder", recordings)], tmp_path)
+    before = content(tmp_path)
+    called: list[object] = []
+    build_corpus([("folder", recordings)], tmp_path, on_progress=lambda *args: called.append(args))
+    assert not called
+    assert content(tmp_path) == before
+    build_corpus([("folder", recordings)], tmp_path, BuildConfig(seed=1))
+    after = content(tmp_path)
+    assert after != before
+    assert set(after) == set(before)
+
+
+def test_a_bad_recording_is_listed_and_loses_no_other(recordings: Path, tmp_path: Path) -> None:
+    root = tmp_path / "with-bad"
+    for file in recordings.rglob("*.edf"):
+        link = root / file.relative_to(recordings)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    (root / "person0" / "broken.edf").write_bytes(b"this is no EDF file at all")
+    summary = build_corpus([("folder", root)], tmp_path / "out")
+    (skipped,) = summary.skipped
+    assert "expected an EDF/BDF header" in skipped.problem
+    assert len(CorpusReader(tmp_path / "out")) == 21
+    assert skipped.recording_id in (tmp_path / "out" / "skipped.json").read_text()
+
+
+def test_sides_hold_persons_apart_and_follow_the_policy(recordings: Path, tmp_path: Path) -> None:
+    config = BuildConfig(split=SplitPolicy(seed=3, fractions=(0.5, 0.25, 0.25)))
+    build_corpus([("folder", recordings)], tmp_path, config)
+    sides: dict[str, set[str]] = {}
+    for i in range(len(reader := CorpusReader(tmp_path))):
+        sides.setdefault(reader[i].row.subject, set()).add(reader[i].row.split)
+    assert sorted(len(found) for found in sides.values()) == [1, 1, 1, 1]
+    assert {next(iter(found)) for found in sides.values()} == {"train", "val", "test"}
+    assert read_manifest(tmp_path)["splits"]["seed"] == 3
+
+
+def test_history_k_and_the_cap_are_obeyed(recordings: Path, tmp_path: Path) -> None:
+    everybody = SplitPolicy(fractions=(1.0, 0.0, 0.0))
+    build_corpus([("folder", recordings)], tmp_path, BuildConfig(split=everybody, history_k=1, train_cap=5))
+    reader = CorpusReader(tmp_path)
+    assert len(reader) == 5
+    assert all(len(reader[i].history) <= 1 for i in range(5))
+    with_history = CorpusReader(tmp_path, targets=False)
+    assert 5 <= len(with_history) <= 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"profile": "nobody"}, "got profile 'nobody'"), ({"label_visibility": "some"}, "got label_visibility 'some'")],
+)
+def test_a_wrong_configuration_is_named(change: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(BuildConfig(), **change)  # type: ignore[arg-type]
+
+
+def test_wrong_jobs_are_named(recordings: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="twice"):
+        build_corpus([("folder", recordings), ("folder", recordings)], tmp_path)
+    with pytest.raises(ValueError, match="got no folder 'nowhere'"):
+        build_corpus([("folder", recordings / "nowhere")], tmp_path)
+    with pytest.raises(ValueError, match="got dataset 'unheard-of'"):
+        build_corpus([("unheard-of", recordings)], tmp_path)
