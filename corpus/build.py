@@ -19,10 +19,10 @@ from corpus.datasets import EegDataset, Entry, Label, get_dataset
 from corpus.describe import write_narrative, write_template
 from corpus.engines import Engine, run_tasks
 from corpus.findings import Findings
-from corpus.labels import labels_of_segment, text_labels
+from corpus.labels import labels_of_segment, words_of
 from corpus.montage import pick_eeg
 from corpus.preprocess import PRESETS, preprocess
-from corpus.recording import Recording, RecordingError
+from corpus.recording import Recording, RecordingError, Subject
 from corpus.refine import Visibility, visible_labels
 from corpus.segment import HISTORY_K, segment_recording
 from corpus.splits import Split, SplitPolicy, cap_segments, plan_splits
@@ -129,11 +129,14 @@ def _write_part(task: Task, part: Path) -> tuple[int, float]:
 def _rows(task: Task, dataset: EegDataset, recording: Recording, labels: tuple[Label, ...]) -> Iterator[Row]:
     entry, config = task.entry, task.config
     assert recording.provenance is not None  # every reader gives one
+    stated, read = entry.facts, recording.subject
+    age_years = read.age_years if stated.age_years is None else stated.age_years
+    person = Subject(age_years, stated.sex or read.sex)
     origin = Origin(
         entry=entry,
         card=dataset.card,
         provenance=recording.provenance,
-        subject=recording.subject,
+        subject=person,
         split=task.split,
         mains_hz=_removed_mains(recording.provenance.steps),
     )
@@ -141,7 +144,7 @@ def _rows(task: Task, dataset: EegDataset, recording: Recording, labels: tuple[L
     for found in find_complete(segments, recording.defects):
         segment = found.segment
         own = labels_of_segment(labels, segment.start_s, segment.duration_s)
-        told = replace(found, labels=text_labels(entry, recording.subject, own))
+        told = replace(found, labels=words_of(person.age_years, person.sex, own))
         yield row_of(origin, told, own, _text(told, config, f"{task.dataset}/{entry.id}"))
 
 

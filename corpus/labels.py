@@ -6,9 +6,8 @@ of the person (age, sex, diagnosis) stays apart from what speaks of the signal.
 
 from collections.abc import Iterable
 
-from corpus.datasets.base import Entry, Label
+from corpus.datasets.base import Label
 from corpus.findings import Labels
-from corpus.recording import Subject
 
 MIN_OVERLAP_S = 1.0  # of a label with a segment; a shorter label has to lie inside the segment by more than half
 CONDITION_KINDS = ("condition", "task", "stage", "state", "emotion")
@@ -35,14 +34,7 @@ def labels_of_segment(labels: Iterable[Label], start_s: float, duration_s: float
     return tuple(touching)
 
 
-def text_labels(entry: Entry, subject: Subject, labels: Iterable[Label]) -> Labels:
-    """What the labels of a segment say in words; `corpus.refine.visible_labels` decides how much of it may be told.
-
-    Args:
-        entry: whose age and sex go before those of the file.
-        subject: age and sex from the file.
-        labels: of the segment.
-    """
-    age = subject.age_years if entry.facts.age_years is None else entry.facts.age_years
+def words_of(age_years: int | None, sex: str | None, labels: Iterable[Label]) -> Labels:
+    """What the labels of a segment say in words; `corpus.refine.visible_labels` decides how much of it may be told."""
     conditions = dict.fromkeys(label.value for label in labels if label.kind in CONDITION_KINDS)
-    return Labels(age, entry.facts.sex or subject.sex, " and ".join(conditions) or None)
+    return Labels(age_years, sex, " and ".join(conditions) or None)

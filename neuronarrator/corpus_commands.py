@@ -27,6 +27,15 @@ def add_corpus_commands(commands: Any) -> None:
     datasets.add_argument("--root", type=Path, metavar="DIR")
     datasets.set_defaults(run=_datasets)
 
+    refine = actions.add_parser("refine", help="have the narratives rewritten by a model, each checked")
+    refine.add_argument("corpus", type=Path, metavar="DIR")
+    refine.add_argument("--out", required=True, type=Path, metavar="DIR")
+    refine.add_argument("--base-url", required=True, metavar="URL", help="such as http://localhost:8000/v1")
+    refine.add_argument("--model", required=True, metavar="NAME")
+    refine.add_argument("--label-visibility", default="none", help="none, demographics or full (default: none)")
+    refine.add_argument("--concurrency", type=int, default=8)
+    refine.set_defaults(run=_refine)
+
     stats = actions.add_parser("stats", help="tables and the figure of a corpus's composition")
     stats.add_argument("corpus", type=Path, metavar="DIR")
     stats.add_argument("--figure", type=Path, metavar="FILE.png")
@@ -94,6 +103,28 @@ def read_build_config(path: Path | None) -> tuple[list[tuple[str, Path]], Any]:
         raise ValueError(f"{path}: {error}") from None
     root = path.parent if path is not None else Path()
     return [(name, root / folder) for name, folder in found.datasets.items()], parser.instantiate_classes(found).build
+
+
+def _refine(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from corpus.refine import Teacher
+    from corpus.rewrite import refine_corpus
+
+    teacher = Teacher(args.base_url, args.model, concurrency=args.concurrency)
+    with tqdm(unit="segment") as bar:
+
+        def show(dataset: str, done: int, total: int) -> None:
+            bar.set_description(dataset)
+            bar.total = total
+            bar.n = done
+            bar.refresh()
+
+        manifest = refine_corpus(args.corpus, args.out, teacher, args.label_visibility, show)
+    for name, told in manifest["config"]["refine"]["datasets"].items():
+        counts = ", ".join(f"{told[key]} {key}" for key in ("segments", "accepted", "repaired", "rejected", "requests"))
+        print(f"{name}: {counts}; rejection rate {told['rejection_rate']:.1%}, cost {told['cost']:.4g}")
+    return 0
 
 
 def _datasets(args: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ ORDER = (  # of the modules of corpus: each may import those before it
     "recording", "datasets", "montage", "fir", "filtering", "repair", "reference", "preprocess", "segment", "areas",
     "bands", "features", "artifacts", "artifacts_full", "waveforms", "findings", "background", "describe", "claims",
     "caption", "labels", "refine", "topomap", "simulate", "splits", "store", "duplicates", "audit", "engines", "build",
-    "stats", "dataset",
+    "rewrite", "stats", "dataset",
 )  # fmt: skip
 OPTIONAL = {"ray", "aiohttp", "vllm", "openai", "braindecode", "deepspeed", "mne_bids", "sklearn"}  # extras: in functions only
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])(?:/(?:home|root|work|mnt|Users|tmp)/|[A-Z]:\\)\w")

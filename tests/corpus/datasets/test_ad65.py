@@ -9,14 +9,43 @@ from corpus.montage import pick_eeg
 from corpus.recording import Subject
 
 (DATASET,) = DATASETS
-ELECTRODES = "Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 Fz Cz Pz".split()
-PEOPLE = "participant_id\tGender\tAge\tGroup\tMMSE\nsub-001\tF\t57\tA\t16\nsub-037\tM\t57\tC\t30 \nsub-066\tM\t73\tF\t20\n"
+ELECTRODES = [
+    "Fp1",
+    "Fp2",
+    "F3",
+    "F4",
+    "C3",
+    "C4",
+    "P3",
+    "P4",
+    "O1",
+    "O2",
+    "F7",
+    "F8",
+    "T3",
+    "T4",
+    "T5",
+    "T6",
+    "Fz",
+    "Cz",
+    "Pz",
+]
+PEOPLE = (
+    "participant_id\tGender\tAge\tGroup\tMMSE\nsub-001\tF\t57\tA\t16\nsub-037\tM\t57\tC\t30 \nsub-066\tM\t73\tF\t20\n"
+)
 
 
 def write_set(path, signal_uv, ch_names, sfreq):
     """An EEGLAB file that holds its samples, in microvolts."""
     path.parent.mkdir(parents=True)
-    eeg = {"setname": "a", "nbchan": len(ch_names), "trials": 1, "pnts": signal_uv.shape[1], "srate": sfreq, "xmin": 0.0}
+    eeg = {
+        "setname": "a",
+        "nbchan": len(ch_names),
+        "trials": 1,
+        "pnts": signal_uv.shape[1],
+        "srate": sfreq,
+        "xmin": 0.0,
+    }
     eeg |= {"xmax": signal_uv.shape[1] / sfreq, "data": signal_uv}
     eeg["chanlocs"] = np.array([(name,) for name in ch_names], dtype=[("labels", object)])
     eeg |= {name: [] for name in ("event", "epoch", "icawinv", "icaweights", "icasphere")}
@@ -76,5 +105,10 @@ def test_a_subject_that_the_table_forgets_has_no_group(root):
 
 def test_card():
     card = DATASET.card
-    assert (card.name, card.role, card.expected_recordings, card.paper_segments) == ("ad-65", "corpus", 88, (5460, 1382))
+    assert (card.name, card.role, card.expected_recordings, card.paper_segments) == (
+        "ad-65",
+        "corpus",
+        88,
+        (5460, 1382),
+    )
     assert set(card.labels) == {"Alzheimer's disease", "frontotemporal dementia", "healthy control", "eyes closed"}

@@ -9,8 +9,28 @@ from corpus.montage import pick_eeg
 from corpus.recording import Subject
 
 (DATASET,) = DATASETS
-CHANNELS = "FP1 FPZ FP2 AF3 AF4 FZ FCZ C3 CZ C4 M1 M2 PZ CB1 OZ CB2 HEOG VEOG EKG".split()
-NAMES = "participant_id Original_ID sex age BDI STAI SCID SCID_notes HamD".split()
+CHANNELS = [
+    "FP1",
+    "FPZ",
+    "FP2",
+    "AF3",
+    "AF4",
+    "FZ",
+    "FCZ",
+    "C3",
+    "CZ",
+    "C4",
+    "M1",
+    "M2",
+    "PZ",
+    "CB1",
+    "OZ",
+    "CB2",
+    "HEOG",
+    "VEOG",
+    "EKG",
+]
+NAMES = ["participant_id", "Original_ID", "sex", "age", "BDI", "STAI", "SCID", "SCID_notes", "HamD"]
 PEOPLE = [
     "sub-001 507 1 19 5 31 n/a n/a n/a",
     "sub-002 508 2 18 13 52 Current~MDD chronic 22",
