@@ -20,17 +20,17 @@ from corpus.describe import write_narrative, write_template
 from corpus.engines import Engine, run_tasks
 from corpus.findings import Findings
 from corpus.labels import labels_of_segment, words_of
-from corpus.montage import pick_eeg
-from corpus.preprocess import PRESETS, preprocess
-from corpus.recording import Recording, RecordingError, Subject
+from corpus.preprocess import PRESETS, Stream, pick_channels, preprocess_stream
+from corpus.recording import RecordingError, Subject
 from corpus.refine import Visibility, visible_labels
-from corpus.segment import HISTORY_K, segment_recording
+from corpus.segment import HISTORY_K, segment_stream
 from corpus.splits import Split, SplitPolicy, cap_segments, plan_splits
 from corpus.store import BuildInfo, Origin, Row, Text, assemble, atomic, read_candidates, read_manifest, row_of
 from corpus.store import write_part as write_rows
 
 PARTS = ".parts"  # below the output folder, until the corpus is complete
 SKIPPED = "skipped.json"
+PIECE = 360  # segments that are measured at a time: an hour; findings about the recording are about the hour
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,13 @@ def _write_part(task: Task, part: Path) -> tuple[int, float]:
     dataset = get_dataset(task.dataset)
     loaded = dataset.load(task.entry)
     preset = replace(PRESETS[task.config.profile], notch=dataset.card.mains_hz or "auto")
-    recording = preprocess(pick_eeg(loaded.recording), preset)
-    return write_rows(_rows(task, dataset, recording, loaded.labels), part), recording.duration_s
+    stream = preprocess_stream(*pick_channels(loaded.recording, preset))
+    n_segments = write_rows(_rows(task, dataset, stream, loaded.labels), part)
+    return n_segments, stream.n_times / stream.head.sfreq
 
 
-def _rows(task: Task, dataset: EegDataset, recording: Recording, labels: tuple[Label, ...]) -> Iterator[Row]:
-    entry, config = task.entry, task.config
+def _rows(task: Task, dataset: EegDataset, stream: Stream, labels: tuple[Label, ...]) -> Iterator[Row]:
+    entry, config, recording = task.entry, task.config, stream.head
     assert recording.provenance is not None  # every reader gives one
     stated, read = entry.facts, recording.subject
     age_years = read.age_years if stated.age_years is None else stated.age_years
@@ -140,12 +141,21 @@ def _rows(task: Task, dataset: EegDataset, recording: Recording, labels: tuple[L
         split=task.split,
         mains_hz=_removed_mains(recording.provenance.steps),
     )
-    segments = segment_recording(recording, history_k=config.history_k)
-    for found in find_complete(segments, recording.defects):
+    for found in _findings(stream, config):
         segment = found.segment
         own = labels_of_segment(labels, segment.start_s, segment.duration_s)
         told = replace(found, labels=words_of(person.age_years, person.sex, own))
         yield row_of(origin, told, own, _text(told, config, f"{task.dataset}/{entry.id}"))
+
+
+def _findings(stream: Stream, config: BuildConfig) -> Iterator[Findings]:
+    """Of every segment, an hour at a time; history and index are those in the recording."""
+    head = stream.head
+    for segments, seen in segment_stream(head, stream.n_times, stream.chunks, PIECE, config.history_k):
+        offset = segments[0].index
+        for found in find_complete(segments, head.defects)[seen:]:
+            segment = found.segment
+            yield replace(found, segment=replace(segment, history=tuple(h + offset for h in segment.history)))
 
 
 def _text(findings: Findings, config: BuildConfig, recording: str) -> Text:

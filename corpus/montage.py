@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from corpus.recording import Recording, RecordingError, SetAside
+from corpus.recording import Recording, RecordingError, SetAside, SignalReader
 
 MIN_SPATIAL_ELECTRODES = 4
+EXTENT_TIMES = 2**17  # samples looked at in one piece
 MIN_MAD_UV = 0.1
 MAX_MAD_UV = 1000.0
 
@@ -63,16 +64,18 @@ def pick_eeg(recording: Recording) -> Recording:
     rows = [i for i, name in enumerate(names) if name]
     if not rows:
         raise RecordingError(_nothing_found(recording, why))
+    lowest, highest = _extent(recording.signal_uv)
     for i in rows:
-        values = recording.signal_uv[i][~np.isnan(recording.signal_uv[i])]
-        if values.size == 0 or values.min() == values.max():
-            why[i] = "constant over the whole recording" if values.size else "missing over the whole recording"
+        if lowest[i] >= highest[i]:
+            missing = lowest[i] > highest[i]
+            why[i] = f"{'missing' if missing else 'constant'} over the whole recording"
     rows = [i for i in rows if not why[i]]
     if not rows:
         raise RecordingError(
             f"{_file(recording)}got only EEG channels that never change, expected a signal; check the export"
         )
-    signal_uv = recording.signal_uv[rows]
+    signal_uv = recording.signal_uv
+    signal_uv = signal_uv.select(rows) if isinstance(signal_uv, SignalReader) else signal_uv[rows]
     _check_unit(signal_uv, recording)
     kept = {recording.ch_names[i]: names[i] or "" for i in rows}
     aside = tuple(SetAside(name, text) for name, text in zip(recording.ch_names, why, strict=True) if text)
@@ -84,6 +87,17 @@ def pick_eeg(recording: Recording) -> Recording:
         set_aside=recording.set_aside + aside,
         warnings=recording.warnings + few_electrodes(len(rows)),
     )
+
+
+def _extent(signal_uv: np.ndarray | SignalReader) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest sample of each channel, (C,) each, (inf, -inf) where all are missing; piece by piece."""
+    n_chans, n_times = signal_uv.shape
+    lowest, highest = np.full(n_chans, np.inf), np.full(n_chans, -np.inf)
+    for start in range(0, n_times, EXTENT_TIMES):
+        block = signal_uv[:, start : start + EXTENT_TIMES]
+        np.fmin(lowest, np.fmin.reduce(block, axis=1), out=lowest)
+        np.fmax(highest, np.fmax.reduce(block, axis=1), out=highest)
+    return lowest, highest
 
 
 def few_electrodes(n_chans: int) -> tuple[str, ...]:
@@ -150,7 +164,7 @@ def _example(kept: dict[str, str]) -> str:
     return f", {len(renamed)} renamed (such as {renamed[0][0]} to {renamed[0][1]})" if renamed else ""
 
 
-def _check_unit(signal_uv: np.ndarray, recording: Recording) -> None:
+def _check_unit(signal_uv: np.ndarray | SignalReader, recording: Recording) -> None:
     """Median over channels of the median absolute deviation, each from its own median in 10 s (drifts do not count)."""
     n_chans, n_times = signal_uv.shape
     n_window = max(min(round(10 * recording.sfreq), n_times), 1)

@@ -1,22 +1,38 @@
-"""Recording to analysis-ready recording: filter, notch, resample, in the order of LaBraM's preprocessing.
+"""Recording to analysis-ready recording: repair, filter, notch, resample, reference.
 
-Jiang et al. 2024 (LaBraM, arXiv:2405.18765) and its code: band-pass 0.1-75 Hz, notch, 200 Hz, with MNE's defaults
-(zero-phase FIR, Hamming window; FFT resampling). Every continuous stretch is filtered by itself.
+The order and the band of the default are those of LaBraM's preprocessing (Jiang et al. 2024, arXiv:2405.18765, and its
+code): band-pass 0.1-75 Hz, notch, 200 Hz, with MNE's defaults (zero-phase FIR, Hamming window; FFT resampling). Every
+continuous stretch is filtered by itself. What is done and how it compares with MNE: `corpus.filtering`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from corpus.damage import EXTREME_UV, MISSING
+from corpus.filtering import filter_stretch
+from corpus.fir import LinearSteps
 from corpus.montage import few_electrodes, pick_eeg
-from corpus.recording import Defect, Recording, RecordingError, SetAside, read_recording
+from corpus.recording import Recording, RecordingError, SetAside, read_recording
+from corpus.reference import (
+    Reference,
+    ReferencePlan,
+    keep_ears,
+    plan_reference,
+    recorded_against_ears,
+    with_reference,
+)
+from corpus.repair import CleanSignal, defects_of, inspect_signal
 
 HIGH_GAMMA_HZ = (50.0, 75.0)
-MAX_MISSING = 0.5  # a channel with more of its samples missing is set aside
+DELTA_HZ = (0.5, 4.0)
+MAX_MISSING = 0.5  # a channel with more of its samples missing or extreme is set aside
 MAINS_RATIO = 4.0  # real recordings: 5 and more with mains, 2.7 and less without; noise of 10 s stays below 4
+MAINS_WINDOWS = 60  # of 4 s, spread over a recording that is longer than that
 
 
 @dataclass(frozen=True)
@@ -27,86 +43,173 @@ class PreprocessPreset:
         l_freq: lower edge of the pass band, Hz.
         h_freq: upper edge, Hz; without effect where it is not below Nyquist.
         sfreq: sampling rate of the result, Hz.
-        notch: mains frequency to remove, Hz; "auto" takes what `detect_mains` finds; None removes nothing.
-        reference: None keeps the recorded reference, "average" subtracts the mean of all channels.
+        notch: mains frequency to remove, Hz; "auto" takes what `detect_mains` finds; None removes nothing. Where the
+            dataset's card states mains_hz, pass that.
+        reference: None keeps the recorded reference; the others are explained at `corpus.reference.Reference`.
     """
 
     l_freq: float = 0.1
     h_freq: float = 75.0
     sfreq: float = 200.0
     notch: float | Literal["auto"] | None = "auto"
-    reference: Literal["average"] | None = None
+    reference: Reference | None = None
 
 
 NEURONARRATOR = PreprocessPreset()
+"""NeuroNarrator (arXiv:2603.16880), by way of LaBraM."""
+
+CEREBRAGLOSS = PreprocessPreset(l_freq=1.6, h_freq=70.0, reference="clinical")
+"""CerebraGloss: 1.6-70 Hz, average reference for the full 19 electrodes, ear reference for few (such as C3-A2).
+
+Its high-pass, a time constant of 0.1 s, removes most of the delta activity that its captions describe; recordings
+preprocessed in this way carry a warning. The ACNS advises a low filter of 1 Hz or less for reading.
+"""
+
+PRESETS = {"neuronarrator": NEURONARRATOR, "cerebragloss": CEREBRAGLOSS}
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A recording whose preprocessed signal arrives in pieces.
+
+    Attributes:
+        head: everything about the result but its samples; `signal_uv` is (C, 0).
+        n_times: samples to come, at `head.sfreq`.
+        chunks: (C, n) float32 microvolts, in order.
+    """
+
+    head: Recording
+    n_times: int
+    chunks: Iterator[np.ndarray]
 
 
 def load_recording(path: str | Path, preset: PreprocessPreset = NEURONARRATOR) -> Recording:
-    """Read a file, keep its scalp EEG and preprocess it.
+    """Read a file, keep its scalp EEG (and its ears where the reference asks for them) and preprocess it.
 
     Raises:
         RecordingError: whatever makes the file unusable, in one line.
     """
-    return preprocess(pick_eeg(read_recording(path)), preset)
+    return preprocess(*pick_channels(read_recording(path), preset))
+
+
+def pick_channels(recording: Recording, preset: PreprocessPreset) -> tuple[Recording, PreprocessPreset]:
+    """Scalp electrodes, with the ears beside them where the reference asks for them, and the preset that fits them.
+
+    A few-channel recording whose labels say that it was made against the ears ("EEG C3-A2") already has its clinical
+    reference.
+
+    Raises:
+        RecordingError: as `corpus.montage.pick_eeg`.
+    """
+    picked = pick_eeg(recording)
+    if preset.reference is None or preset.reference == "average":
+        return picked, preset
+    picked = keep_ears(picked, recording)
+    lacking = preset.reference == "clinical" and plan_reference(picked.ch_names, "clinical").warning
+    if lacking and recorded_against_ears(recording.ch_names, picked):
+        return picked.with_step("reference as recorded: ears or mastoids"), replace(preset, reference=None)
+    return picked, preset
 
 
 def preprocess(recording: Recording, preset: PreprocessPreset = NEURONARRATOR) -> Recording:
-    """Fill missing samples, filter, notch, resample and reference; the signal of the result is float32, microvolts.
+    """Repair, filter, notch, resample and reference; the signal of the result is float32, microvolts.
 
-    Missing samples (NaN) are interpolated and listed in `defects`. Times after a break may move by half a sample of the
-    new rate, for each break.
+    Missing samples (NaN), extreme amplitudes and stuck values are interpolated and listed in `defects` (rules:
+    `corpus.damage`). Times after a break may move by half a sample of the new rate, for each break.
 
     Raises:
-        RecordingError: if every channel misses more than half of its samples, or an average reference is asked of less
-            than two channels.
+        RecordingError: if in every channel more than half of the samples are missing or extreme, or the reference
+            cannot be had.
     """
-    recording = _fill_missing(recording)
-    if preset.reference == "average" and recording.n_chans < 2:
-        raise RecordingError("got 1 channel, expected at least 2 for an average reference; use reference=None")
-    nyquist = recording.sfreq / 2
+    stream = _prepare(recording, preset, stream=False)
+    signal_uv = np.empty((stream.head.n_chans, stream.n_times), np.float32)
+    done = 0
+    for chunk in stream.chunks:
+        signal_uv[:, done : done + chunk.shape[1]] = chunk
+        done += chunk.shape[1]
+    return replace(stream.head, signal_uv=signal_uv)
+
+
+def preprocess_stream(recording: Recording, preset: PreprocessPreset = NEURONARRATOR) -> Stream:
+    """As `preprocess`, in memory that does not grow with the recording.
+
+    The result is the same to rounding, except for stretches of more than `corpus.filtering.STREAM_VALUES` values (7
+    hours of 10 channels at 128 Hz) with content up to the Nyquist frequency where resampling cuts it off, as all have
+    below 187 Hz: those differ by what they hold there.
+
+    Args:
+        recording: its `signal_uv` may be a memory map or a `corpus.repair.SignalReader`.
+        preset: what to do.
+
+    Raises:
+        RecordingError: as `preprocess`; all of them before the first chunk.
+    """
+    return _prepare(recording, preset, stream=True)
+
+
+def _prepare(recording: Recording, preset: PreprocessPreset, stream: bool) -> Stream:
+    """Inspect the recording, write down all that will be done to it, and get ready to do it."""
+    stretches = _stretches(recording)
+    clean = inspect_signal(recording.signal_uv, recording.sfreq, stretches)
+    head, rows = _repaired(recording, clean)
+    plan = None if preset.reference is None else plan_reference(head.ch_names, preset.reference)
+    head, steps = _filtered(head, preset, clean, rows)
+    counts = [steps.count(stop - start) for start, stop in stretches]
+    stretches = [stretch for stretch, count in zip(stretches, counts, strict=True) if count]
+    ends = np.cumsum([count for count in counts if count])
+    head = replace(head, breaks_s=tuple(float(n) / preset.sfreq for n in ends[:-1]))
+    no_samples = np.empty((len(plan.keep if plan else rows), 0), np.float32)
+    head = with_reference(head, plan, no_samples) if plan else replace(head, signal_uv=no_samples)
+    return Stream(head, int(ends[-1]), _process(clean, rows, stretches, steps, plan, stream))
+
+
+def _process(
+    clean: CleanSignal,
+    rows: np.ndarray,
+    stretches: list[tuple[int, int]],
+    steps: LinearSteps,
+    plan: ReferencePlan | None,
+    stream: bool,
+) -> Iterator[np.ndarray]:
+    """The signal of the result, (C, n) float32 after (C, n)."""
+    everything = len(rows) == len(clean.damage)
+    for start, stop in stretches:
+
+        def read(first: int, last: int, some: slice, start: int = start) -> np.ndarray:
+            return clean.read(start + first, start + last, some if everything else rows[some])
+
+        for chunk in filter_stretch(read, (len(rows), stop - start), steps, stream):
+            yield plan.apply(chunk) if plan else chunk
+
+
+def _stretches(recording: Recording) -> list[tuple[int, int]]:
+    n_times = recording.signal_uv.shape[1]
+    cuts = {min(max(round(t * recording.sfreq), 0), n_times) for t in recording.breaks_s} | {0, n_times}
+    return list(pairwise(sorted(cuts)))
+
+
+def _filtered(
+    recording: Recording, preset: PreprocessPreset, clean: CleanSignal, rows: np.ndarray
+) -> tuple[Recording, LinearSteps]:
+    """The facts after filtering, notch and resampling, and what exactly has to be done."""
+    sfreq, nyquist = recording.sfreq, recording.sfreq / 2
     h_freq = preset.h_freq if preset.h_freq < nyquist else None
-    notch = detect_mains(recording.signal_uv, recording.sfreq) if preset.notch == "auto" else preset.notch
+    notch = _find_mains(clean, rows, sfreq) if preset.notch == "auto" else preset.notch
     told = recording.warnings
     if h_freq is None:
         told += (_nyquist_warning(nyquist),)
     if notch and notch + 1 >= nyquist:
         told += (f"mains at {notch:g} Hz was not removed: the recording holds frequencies below {nyquist:g} Hz only",)
         notch = None
-    edges = [0, *(round(t * recording.sfreq) for t in recording.breaks_s), recording.signal_uv.shape[1]]
-    pieces = [
-        _process(recording.signal_uv[:, start:stop], recording.sfreq, preset, h_freq, notch)
-        for start, stop in pairwise(sorted(set(edges)))
-    ]
-    pieces = [piece for piece in pieces if piece.shape[1]]
-    signal_uv = np.concatenate(pieces, axis=1)
-    breaks_s = tuple(float(n) / preset.sfreq for n in np.cumsum([piece.shape[1] for piece in pieces])[:-1])
+    if preset.l_freq > DELTA_HZ[0]:
+        low, high = DELTA_HZ
+        told += (f"the high-pass at {preset.l_freq:g} Hz removes delta ({low:g}-{high:g} Hz) below it",)
     band = f"band-pass {preset.l_freq:g}-{h_freq:g} Hz" if h_freq else f"high-pass {preset.l_freq:g} Hz"
-    done = recording.with_step(
-        f"{band} (zero-phase FIR)", signal_uv=signal_uv, sfreq=preset.sfreq, breaks_s=breaks_s, warnings=told
-    )
+    done = recording.with_step(f"{band} (zero-phase FIR)", sfreq=preset.sfreq, warnings=told)
     done = done.with_step(f"notch {notch:g} Hz" if notch else "no notch")
-    if recording.sfreq != preset.sfreq:
-        done = done.with_step(f"resampled from {recording.sfreq:g} to {preset.sfreq:g} Hz")
-    if preset.reference == "average":
-        signal_uv -= signal_uv.mean(axis=0, keepdims=True)
-        done = done.with_step("average reference", signal_uv=signal_uv)
-    return done
-
-
-def _process(
-    signal_uv: np.ndarray, sfreq: float, preset: PreprocessPreset, h_freq: float | None, notch: float | None
-) -> np.ndarray:
-    """One continuous stretch, (C, T) to (C, T') float32."""
-    import mne
-
-    x = np.asarray(signal_uv, dtype=np.float64)
-    with mne.utils.use_log_level("ERROR"):  # a stretch shorter than the filter is filtered all the same
-        x = mne.filter.filter_data(x, sfreq, preset.l_freq, h_freq)
-        if notch:
-            x = mne.filter.notch_filter(x, sfreq, notch)
-        if sfreq != preset.sfreq:
-            x = mne.filter.resample(x, up=preset.sfreq, down=sfreq, npad="auto")
-    return x.astype(np.float32)
+    if sfreq != preset.sfreq:
+        done = done.with_step(f"resampled from {sfreq:g} to {preset.sfreq:g} Hz")
+    return done, LinearSteps(sfreq, preset.sfreq, preset.l_freq, h_freq, notch or None)
 
 
 def _nyquist_warning(nyquist: float) -> str:
@@ -116,48 +219,44 @@ def _nyquist_warning(nyquist: float) -> str:
     return f"high-gamma ({low:g}-{high:g} Hz) was measured up to {nyquist:g} Hz only"
 
 
-def _fill_missing(recording: Recording) -> Recording:
-    """Interpolate NaN linearly, list it as defects, set aside channels that are mostly missing."""
-    missing = ~np.isfinite(recording.signal_uv)
-    if not missing.any():
-        return recording
-    share = missing.mean(axis=1)
-    rows = [i for i in range(recording.n_chans) if share[i] <= MAX_MISSING]
-    if not rows:
+def _repaired(recording: Recording, clean: CleanSignal) -> tuple[Recording, np.ndarray]:
+    """The facts after repair, and the channels that are kept: most of their samples are measurements."""
+    names, n_times = recording.ch_names, recording.signal_uv.shape[1]
+    share = np.array([(runs[:, 1] - runs[:, 0]).sum() / max(n_times, 1) for runs in clean.damage])
+    rows = np.flatnonzero(share <= MAX_MISSING)
+    kinds = [{why for _, _, why in found} for found in clean.defects]
+    what = ["missing" if kind == {MISSING} else "missing or extreme" for kind in kinds]
+    if not len(rows):
         raise RecordingError(
-            f"got every channel with more than {MAX_MISSING:.0%} of its samples missing, expected a signal; "
-            "check the export of the recording"
+            f"got every channel with more than {MAX_MISSING:.0%} of its samples "
+            f"{max(what, key=len)}, expected a signal; check the export of the recording"
         )
-    signal_uv = np.array(recording.signal_uv[rows], dtype=np.float64)
-    defects = list(recording.defects)
-    time = np.arange(signal_uv.shape[1])
-    for row, i in enumerate(rows):
-        bad = missing[i]
-        if bad.any():
-            signal_uv[row, bad] = np.interp(time[bad], time[~bad], signal_uv[row, ~bad])
-            defects += _runs(bad, recording.ch_names[i], recording.sfreq)
+    if not any(clean.defects):
+        return recording, rows
     aside = tuple(
-        SetAside(recording.ch_names[i], f"{share[i]:.0%} of its samples are missing")
-        for i in range(recording.n_chans)
-        if i not in rows
+        SetAside(names[i], f"{share[i]:.0%} of its samples are {what[i]}") for i in np.flatnonzero(share > MAX_MISSING)
     )
-    kept = tuple(recording.ch_names[i] for i in rows)
-    return recording.with_step(
-        "missing samples interpolated linearly",
-        signal_uv=signal_uv,
+    kept = tuple(names[i] for i in rows)
+    found = [d for i in rows for d in defects_of(clean, int(i), names[i], recording.sfreq)]
+    extreme = [d for d in found if d.why != MISSING]
+    told = recording.warnings + (few_electrodes(len(kept)) if aside else ())
+    if extreme:
+        seconds, where = sum(d.duration_s for d in extreme), len({d.ch_name for d in extreme})
+        told += (
+            f"amplitudes that no brain makes (over {EXTREME_UV / 1000:g} mV, or stuck) were interpolated: "
+            f"{seconds:.1f} s in {where} of {len(kept)} channels",
+        )
+    done = replace(
+        recording,
+        signal_uv=np.empty((len(kept), 0)),
         ch_names=kept,
-        defects=tuple(d for d in defects if d.ch_name in kept),
+        defects=tuple(d for d in recording.defects if d.ch_name in kept) + tuple(found),
         set_aside=recording.set_aside + aside,
-        warnings=recording.warnings + (few_electrodes(len(kept)) if aside else ()),
+        warnings=told,
     )
-
-
-def _runs(bad: np.ndarray, ch_name: str, sfreq: float) -> list[Defect]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], bad.astype(np.int8), [0]])))
-    return [
-        Defect(ch_name, float(start / sfreq), float((stop - start) / sfreq), "missing samples")
-        for start, stop in edges.reshape(-1, 2)
-    ]
+    if any(MISSING in kind for kind in kinds):
+        done = done.with_step("missing samples interpolated linearly")
+    return (done.with_step("extreme amplitudes and stuck values interpolated linearly") if extreme else done), rows
 
 
 def detect_mains(signal_uv: np.ndarray, sfreq: float) -> float | None:
@@ -173,6 +272,22 @@ def detect_mains(signal_uv: np.ndarray, sfreq: float) -> float | None:
     from scipy.signal import welch
 
     freqs, power = welch(signal_uv, sfreq, nperseg=min(round(4 * sfreq), signal_uv.shape[1]))
+    return _mains_of(freqs, power, sfreq)
+
+
+def _find_mains(clean: CleanSignal, rows: np.ndarray, sfreq: float) -> float | None:
+    """`detect_mains` of a whole recording, or of windows spread over a long one."""
+    from scipy.signal import welch
+
+    n_window, n_times = round(4 * sfreq), clean.stretches[-1].stop
+    if n_times <= MAINS_WINDOWS * n_window:
+        return detect_mains(clean.read(0, n_times, rows), sfreq)
+    starts = np.linspace(0, n_times - n_window, MAINS_WINDOWS).astype(int)
+    spectra = [welch(clean.read(start, start + n_window, rows), sfreq, nperseg=n_window) for start in starts]
+    return _mains_of(spectra[0][0], np.mean([power for _, power in spectra], axis=0), sfreq)
+
+
+def _mains_of(freqs: np.ndarray, power: np.ndarray, sfreq: float) -> float | None:
     ratios = {}
     for mains in (50.0, 60.0):
         distance = np.abs(freqs - mains)

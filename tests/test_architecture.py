@@ -27,12 +27,21 @@ FORBIDDEN = {  # package -> what none of its modules may import, not even inside
 }
 NEVER = {"tests", "notebooks"}
 ORDER = (  # of the modules of corpus: each may import those before it
-    "recording", "datasets", "montage", "fir", "filtering", "repair", "reference", "preprocess", "segment", "areas",
-    "bands", "features", "artifacts", "artifacts_full", "waveforms", "findings", "background", "describe", "claims",
-    "caption", "labels", "refine", "topomap", "simulate", "splits", "store", "duplicates", "audit", "engines", "build",
-    "rewrite", "stats", "dataset",
+    "recording", "datasets", "montage", "fir", "resampling", "filtering", "damage", "repair", "reference", "preprocess",
+    "segment", "areas", "bands", "features", "artifacts", "artifacts_full", "waveforms", "findings", "background",
+    "describe", "claims", "caption", "labels", "refine", "topomap", "simulate", "splits", "store", "duplicates",
+    "audit", "engines", "build", "rewrite", "stats", "dataset",
 )  # fmt: skip
-OPTIONAL = {"ray", "aiohttp", "vllm", "openai", "braindecode", "deepspeed", "mne_bids", "sklearn"}  # extras: in functions only
+OPTIONAL = {
+    "ray",
+    "aiohttp",
+    "vllm",
+    "openai",
+    "braindecode",
+    "deepspeed",
+    "mne_bids",
+    "sklearn",
+}  # extras: in functions only
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])(?:/(?:home|root|work|mnt|Users|tmp)/|[A-Z]:\\)\w")
 
 parametrize_code = pytest.mark.parametrize("path", CODE, ids=[str(path.relative_to(ROOT)) for path in CODE])

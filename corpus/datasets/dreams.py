@@ -89,16 +89,17 @@ def _numbers(path: Path, n_columns: int) -> tuple[str, np.ndarray]:
         RecordingError: something in it is no number, or a row has another length.
     """
     first, *lines = read_lines(path) or [""]
+    rows = np.empty((0, n_columns))
     try:
-        rows = [[float(word) for word in line.split()] for line in lines if line]
+        rows = np.loadtxt(lines, comments=None, ndmin=2) if any(lines) else rows
     except ValueError:
-        rows = [[]]
-    if any(len(row) != n_columns for row in rows):
+        rows = np.empty((0, 0))
+    if rows.shape[1] != n_columns:
         raise RecordingError(
             f"{path.name}: got a line that is not {n_columns} numbers, expected nothing else below the first; copy it "
             "again"
         )
-    return first, np.array(rows).reshape(-1, n_columns)
+    return first, rows
 
 
 def _marks(path: Path) -> list[Label]:

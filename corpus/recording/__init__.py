@@ -8,5 +8,6 @@ from corpus.recording.types import (
     Recording,
     RecordingError,
     SetAside,
+    SignalReader,
     Subject,
 )

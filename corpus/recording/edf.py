@@ -14,7 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from corpus.recording.identity import ELECTRODE_LIKE, MAX_AGE_YEARS, STATED_AGE, age_years_at, find_date
-from corpus.recording.types import Annotation, Contents, RecordingError, SetAside, Subject, Timeline, timeline_of
+from corpus.recording.types import (
+    Annotation,
+    Contents,
+    RecordingError,
+    SetAside,
+    SignalReader,
+    Subject,
+    Timeline,
+    timeline_of,
+)
+
+MAX_LOADED_BYTES = (
+    2**28
+)  # of the decoded signal; a longer one (half an hour, 37 channels at 500 Hz) is read in pieces
+BLOCK_BYTES = 2**24  # read at a time to find annotations
 
 _UV_PER_UNIT = {"uv": 1.0, "µv": 1.0, "μv": 1.0, "microv": 1.0, "": 1.0, "mv": 1e3, "v": 1e6, "nv": 1e-3}
 _EDF_MAGIC = (b"0       ", b"\xffBIOSEMI")  # first 8 bytes
@@ -99,8 +113,34 @@ def _read_edf_header(path: Path) -> _EdfHeader:
     )
 
 
-def _read_records(path: Path, header: _EdfHeader) -> tuple[np.ndarray, list[str]]:
-    """Data records as (n_records, values per record), int16 or (…, 3) bytes of BDF, and what to warn about."""
+@dataclass(frozen=True)
+class _Records:
+    """The data records of a file, read when they are asked for."""
+
+    path: Path
+    header: _EdfHeader
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Records [first, last) as (n, values per record), int16 or (…, 3) bytes of BDF."""
+        per_record, header = int(self.header.n_samples.sum()), self.header
+        dtype, tail, width = ("u1", (3,), 3) if header.bdf else ("<i2", (), 2)
+        offset = header.n_bytes + first * per_record * width
+        shape = (last - first, per_record, *tail)
+        return np.fromfile(self.path, dtype, count=math.prod(shape), offset=offset).reshape(shape)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All of them, in blocks of about `BLOCK_BYTES`."""
+        step = max(BLOCK_BYTES // (3 * int(self.header.n_samples.sum())), 1)
+        for first in range(0, self.count, step):
+            yield self.read(first, min(first + step, self.count))
+
+
+def _find_records(path: Path, header: _EdfHeader) -> tuple[_Records, list[str]]:
+    """The complete data records, and what to warn about."""
     per_record = int(header.n_samples.sum())
     if header.record_s <= 0 or per_record <= 0 or header.n_samples.min() < 0:
         raise RecordingError("got data records without duration or samples, expected signals; use a file with EEG")
@@ -109,9 +149,7 @@ def _read_records(path: Path, header: _EdfHeader) -> tuple[np.ndarray, list[str]
     n_records = n_bytes // (width * per_record)
     if n_records == 0:
         raise RecordingError("got a header without a complete data record, expected a signal; copy the file again")
-    dtype, shape = ("u1", (n_records, per_record, 3)) if header.bdf else ("<i2", (n_records, per_record))
-    data = np.fromfile(path, dtype, count=int(np.prod(shape)), offset=header.n_bytes).reshape(shape)
-    declared = header.n_records
+    data, declared = _Records(path, header, n_records), header.n_records
     if declared == n_records:
         return data, []
     if declared < 0:
@@ -124,16 +162,24 @@ def _read_records(path: Path, header: _EdfHeader) -> tuple[np.ndarray, list[str]
     return data, [text]
 
 
-def _texts(data: np.ndarray, header: _EdfHeader) -> tuple[np.ndarray | None, list[Annotation]]:
+def _text_blocks(data: _Records) -> Iterator[list[bytes]]:
+    """The bytes of every annotation channel, record by record."""
+    edges = np.concatenate([[0], np.cumsum(data.header.n_samples)])
+    columns = [slice(edges[i], edges[i + 1]) for i in np.flatnonzero(data.header.is_text)]
+    if columns:
+        for block in data.blocks():
+            yield from ([record[column].tobytes() for column in columns] for record in block)
+
+
+def _texts(data: _Records) -> tuple[np.ndarray | None, list[Annotation]]:
     """Onset of each record (None if not every record has one) and the annotations, both in file time."""
-    edges = np.concatenate([[0], np.cumsum(header.n_samples)])
-    channels = [data[:, edges[i] : edges[i + 1]] for i in np.flatnonzero(header.is_text)]
+    header = data.header
     tal = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x14\x00")
     onsets: list[float] = []
     found: dict[tuple, Annotation] = {}
-    for record in range(len(data) if channels else 0):
+    for record, channels in enumerate(_text_blocks(data)):
         for i, channel in enumerate(channels):
-            for j, (onset, duration, text) in enumerate(tal.findall(channel[record].tobytes())):
+            for j, (onset, duration, text) in enumerate(tal.findall(channel)):
                 if i == j == 0 and text.split(b"\x14")[0] == b"":
                     onsets.append(float(onset))
                 for k, remark in enumerate(filter(None, text.split(b"\x14"))):
@@ -203,10 +249,10 @@ def _edf_subject(header: _EdfHeader) -> Subject:
 def read_edf(path: Path) -> Contents:
     """One EDF, EDF+ or BDF file; RecordingError where it is damaged."""
     header = _read_edf_header(path)
-    data, told = _read_records(path, header)
-    onsets, remarks = _texts(data, header)
+    data, told = _find_records(path, header)
+    onsets, remarks = _texts(data)
     timeline, gaps_told = _edf_timeline(onsets, header, len(data))
-    signal_uv, kept, set_aside, rates_told = _edf_signal(data, header)
+    signal_uv, kept, set_aside, rates_told = _edf_signal(data)
     return Contents(
         format=header.format,
         signal_uv=signal_uv,
@@ -238,9 +284,10 @@ def _uv_per_unit(unit: str) -> float | None:
     return _UV_PER_UNIT.get(_decode(unit.encode("latin-1")).replace("\x83\xca", "µ").lower())
 
 
-def _edf_signal(data: np.ndarray, header: _EdfHeader) -> tuple[np.ndarray, list[int], list[SetAside], list[str]]:
+def _edf_signal(data: _Records) -> tuple[np.ndarray | SignalReader, list[int], list[SetAside], list[str]]:
     """Voltage channels in microvolts at the rate of the EEG, (C, T); their indices, what was set aside, warnings."""
     kept: list[int] = []
+    header = data.header
     set_aside = []
     for i in np.flatnonzero(~header.is_text).tolist():
         if _uv_per_unit(header.units[i]) is None:
@@ -253,10 +300,28 @@ def _edf_signal(data: np.ndarray, header: _EdfHeader) -> tuple[np.ndarray, list[
         return np.empty((0, 0)), kept, set_aside, []
     eeg = [i for i in kept if ELECTRODE_LIKE.search(header.labels[i])]
     target = int(header.n_samples[eeg or kept].max())
+    shape = (len(kept), len(data) * target)
+    one_rate = (header.n_samples[kept] == target).all()
+    signal_uv: np.ndarray | SignalReader
+    if one_rate and 8 * math.prod(shape) > MAX_LOADED_BYTES:
+
+        def read(start: int, stop: int) -> np.ndarray:
+            first = start // target
+            block = _decode_block(data.read(first, -(-stop // target)), header, kept, target)
+            return block[:, start - first * target : stop - first * target]
+
+        signal_uv = SignalReader(read, shape)
+    else:
+        signal_uv = _decode_block(data.read(0, len(data)), header, kept, target)
+    return signal_uv, kept, set_aside, _rate_warnings(header, kept, eeg, target)
+
+
+def _decode_block(records: np.ndarray, header: _EdfHeader, kept: list[int], target: int) -> np.ndarray:
+    """Some records as microvolts of the kept channels, (C, records * target)."""
     edges = np.concatenate([[0], np.cumsum(header.n_samples)])
-    signal_uv = np.empty((len(kept), len(data) * target))
+    signal_uv = np.empty((len(kept), len(records) * target))
     for row, i in enumerate(kept):
-        block = data[:, edges[i] : edges[i + 1]]
+        block = records[:, edges[i] : edges[i + 1]]
         if header.bdf:
             block = (
                 block[..., 0]
@@ -265,7 +330,7 @@ def _edf_signal(data: np.ndarray, header: _EdfHeader) -> tuple[np.ndarray, list[
             )
         physical = block.ravel() * header.gain[i] + header.offset[i]
         signal_uv[row] = _at_rate(physical, target, header.n_samples[i]) * _uv_per_unit(header.units[i])
-    return signal_uv, kept, set_aside, _rate_warnings(header, kept, eeg, target)
+    return signal_uv
 
 
 def _at_rate(signal: np.ndarray, up: int, down: int) -> np.ndarray:

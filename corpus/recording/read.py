@@ -24,6 +24,7 @@ from corpus.recording.types import (
     Recording,
     RecordingError,
     SetAside,
+    SignalReader,
     Subject,
     Timeline,
     timeline_of,
@@ -141,7 +142,8 @@ def _deliver(contents: Contents, file: str, digest: str) -> Recording:
             f"{file}: got {duration_s:.1f} s of signal, expected at least {MIN_DURATION_S:g} s; use a longer recording"
         )
     signal_uv = contents.signal_uv
-    signal_uv[~(np.abs(signal_uv) < MAX_UV)] = np.nan
+    if not isinstance(signal_uv, SignalReader):  # a reader gives finite numbers: 16 or 24 bits, scaled
+        signal_uv[~(np.abs(signal_uv) < MAX_UV)] = np.nan
     inside = [
         replace(a, duration_s=min(a.duration_s, duration_s - a.start_s), description=scrub(a.description))
         for a in contents.annotations

@@ -1,5 +1,6 @@
 """The records that describe one EEG recording, and its time axis when it has gaps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,12 +57,45 @@ class Provenance:
     steps: tuple[str, ...] = ()
 
 
+Rows = slice | np.ndarray | list[int]  # of channels
+
+
+class SignalReader:
+    """Samples that are read when they are needed; takes the place of `Recording.signal_uv` for long recordings.
+
+    It slices like an array, always by channels and times: `reader[rows, start:stop]`.
+
+    Args:
+        read: (start, stop) -> (C, stop - start) microvolts; NaN where a sample is missing.
+        shape: (C, T).
+        rows: channels of what `read` returns that this reader has; None: all.
+    """
+
+    def __init__(
+        self, read: Callable[[int, int], np.ndarray], shape: tuple[int, int], rows: np.ndarray | None = None
+    ) -> None:
+        self._read, self._rows = read, rows
+        self.shape = shape if rows is None else (len(rows), shape[1])
+
+    def __getitem__(self, key: tuple[Rows, slice]) -> np.ndarray:
+        rows, times = key
+        start, stop, _ = times.indices(self.shape[1])
+        block = np.asarray(self._read(start, stop))
+        return (block if self._rows is None else block[self._rows])[rows]
+
+    def select(self, rows: list[int]) -> "SignalReader":
+        """The same samples of some of the channels."""
+        chosen = np.arange(self.shape[0])[rows] if self._rows is None else self._rows[rows]
+        return SignalReader(self._read, self.shape, chosen)
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """A continuous signal with its facts, free of identity.
 
     Attributes:
-        signal_uv: (C, T), microvolts; NaN where a sample is missing or no number.
+        signal_uv: (C, T), microvolts; NaN where a sample is missing or no number. Of a recording as it was read, and
+            longer than `corpus.recording.read.MAX_LOADED_BYTES`, a `SignalReader`.
         sfreq: samples per second.
         ch_names: C unique names.
         breaks_s: times on the signal's own axis where it is not continuous.
@@ -71,7 +105,7 @@ class Recording:
         RecordingError: if the array is not (C, T) with one unique name per row.
     """
 
-    signal_uv: np.ndarray = field(repr=False)
+    signal_uv: Any = field(repr=False)
     sfreq: float
     ch_names: tuple[str, ...]
     annotations: tuple[Annotation, ...] = ()
@@ -111,7 +145,7 @@ class Contents:
     """What a reader hands over: microvolts on one time axis, and identity still inside."""
 
     format: str
-    signal_uv: np.ndarray
+    signal_uv: Any
     sfreq: float
     ch_names: list[str]
     annotations: list[Annotation]

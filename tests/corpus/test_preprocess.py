@@ -1,14 +1,26 @@
 """The same numbers as MNE's own calls, nothing smeared over breaks, and every change on record."""
 
 import time
+from dataclasses import replace
 
 import mne
 import numpy as np
 import pytest
 
+from corpus.filtering import WHOLE_TIMES
 from corpus.montage import pick_eeg
-from corpus.preprocess import NEURONARRATOR, PreprocessPreset, detect_mains, load_recording, preprocess
+from corpus.preprocess import (
+    CEREBRAGLOSS,
+    NEURONARRATOR,
+    PRESETS,
+    PreprocessPreset,
+    detect_mains,
+    load_recording,
+    preprocess,
+    preprocess_stream,
+)
 from corpus.recording import Annotation, Defect, Recording, RecordingError, read_recording
+from corpus.repair import SignalReader
 
 NAMES = ("Fp1", "Fp2", "C3", "C4")
 
@@ -34,20 +46,80 @@ def power_at(signal, frequency, sfreq=200.0):
     return spectrum[:, round(frequency * signal.shape[1] / sfreq)].mean()
 
 
+def by_mne(recording, notch, l_freq=0.1, h_freq=75.0):
+    """The three calls of MNE on the whole recording, (C, T) microvolts."""
+    raw = mne.io.RawArray(
+        recording.signal_uv * 1e-6, mne.create_info(list(recording.ch_names), recording.sfreq, "eeg"), verbose="ERROR"
+    )
+    h_freq = h_freq if h_freq < recording.sfreq / 2 else None
+    raw.filter(l_freq, h_freq, verbose="ERROR").notch_filter(notch, verbose="ERROR").resample(200.0, verbose="ERROR")
+    return raw.get_data() * 1e6
+
+
 @pytest.mark.parametrize("file", ["eegmat/Subject00_2.edf", "eegmmidb/S004R02.edf", "eeglab_sample/eeglab_data.set"])
 @pytest.mark.parametrize("notch", [50, 60])
 def test_parity_with_mne(shared_data, file, notch):
+    """Short recordings, three rates: to 1e-6 of the signal, ends included."""
     picked = pick_eeg(read_recording(shared_data / file))
     ours = preprocess(picked, PreprocessPreset(notch=notch)).signal_uv
-    info = mne.create_info(list(picked.ch_names), picked.sfreq, "eeg")
-    raw = mne.io.RawArray(picked.signal_uv * 1e-6, info, verbose="ERROR")
-    h_freq = 75.0 if picked.sfreq > 150 else None
-    raw.filter(0.1, h_freq, verbose="ERROR").notch_filter(notch, verbose="ERROR").resample(200.0, verbose="ERROR")
-    theirs = raw.get_data() * 1e6
+    theirs = by_mne(picked, notch)
     assert ours.dtype == np.float32
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
     assert np.linalg.norm(ours - theirs) <= 1e-6 * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize("preset", [NEURONARRATOR, CEREBRAGLOSS])
+def test_parity_with_mne_in_blocks(shared_data, preset):
+    """Longer ones: to a thousandth of a microvolt, ends included."""
+    rest = pick_eeg(read_recording(shared_data / "eegmat/Subject00_1.edf"))
+    rest = replace(rest, signal_uv=rest.signal_uv[::4], ch_names=rest.ch_names[::4])
+    runs = [pick_eeg(read_recording(shared_data / f"eegmmidb/S001R{run:02}.edf")) for run in (3, 4, 5)]
+    joined = np.concatenate([run.signal_uv for run in runs], axis=1)
+    motor = replace(runs[0], signal_uv=joined[::8], ch_names=runs[0].ch_names[::8])
+    for recording in (rest, motor):
+        assert recording.signal_uv.shape[1] > WHOLE_TIMES
+        ours = preprocess(recording, replace(preset, notch=60.0, reference=None)).signal_uv
+        theirs = by_mne(recording, 60.0, preset.l_freq, preset.h_freq)
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).max() <= 1e-3
+
+
+@pytest.mark.parametrize("sfreq", [128.0, 200.0, 250.0])
+@pytest.mark.parametrize("reference", [None, "average", ("C3",)])
+def test_a_stream_is_the_whole(sfreq, reference):
+    signal = rest(400, sfreq)
+    signal[0, 3000:3100] = np.nan
+    signal[3, 7000:7050] += 9000
+    preset = PreprocessPreset(notch=50, reference=reference)
+    facts = {"breaks_s": (40.0, 45.0, 380.0), "annotations": (Annotation(3.0, 1.0, "hv"),)}
+    whole = preprocess(recording_of(signal, sfreq, **facts), preset)
+    for source in (signal, SignalReader(lambda start, stop: signal[:, start:stop], signal.shape)):
+        stream = preprocess_stream(Recording(source, sfreq, NAMES, **facts), preset)
+        chunks = list(stream.chunks)
+        assert len(chunks) >= 4
+        assert stream.n_times == sum(chunk.shape[1] for chunk in chunks) == whole.signal_uv.shape[1]
+        np.testing.assert_allclose(np.concatenate(chunks, axis=1), whole.signal_uv, rtol=0, atol=1e-3)
+        for name in ("ch_names", "breaks_s", "defects", "set_aside", "warnings", "annotations", "provenance", "sfreq"):
+            assert getattr(stream.head, name) == getattr(whole, name)
+    assert stream.head.signal_uv.shape == (whole.n_chans, 0)
+
+
+def test_a_memory_map_of_integers(tmp_path):
+    signal = (rest(60, 250.0) * 10).astype(np.int16)
+    stored = np.memmap(tmp_path / "signal", np.int16, "w+", shape=signal.shape)
+    stored[:] = signal
+    done = preprocess(recording_of(stored, 250.0), PreprocessPreset(notch=50))
+    whole = preprocess(recording_of(signal.astype(float), 250.0), PreprocessPreset(notch=50))
+    np.testing.assert_array_equal(done.signal_uv, whole.signal_uv)
+
+
+def test_presets():
+    assert PRESETS == {"neuronarrator": NEURONARRATOR, "cerebragloss": CEREBRAGLOSS}
+    assert (CEREBRAGLOSS.l_freq, CEREBRAGLOSS.h_freq, CEREBRAGLOSS.sfreq) == (1.6, 70.0, 200.0)
+    told = preprocess(recording_of(rest()), CEREBRAGLOSS).warnings
+    assert told[0] == "the high-pass at 1.6 Hz removes delta (0.5-4 Hz) below it"
+    assert preprocess(recording_of(rest())).warnings == ()
 
 
 def test_steps_are_recorded():

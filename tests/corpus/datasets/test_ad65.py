@@ -9,27 +9,8 @@ from corpus.montage import pick_eeg
 from corpus.recording import Subject
 
 (DATASET,) = DATASETS
-ELECTRODES = [
-    "Fp1",
-    "Fp2",
-    "F3",
-    "F4",
-    "C3",
-    "C4",
-    "P3",
-    "P4",
-    "O1",
-    "O2",
-    "F7",
-    "F8",
-    "T3",
-    "T4",
-    "T5",
-    "T6",
-    "Fz",
-    "Cz",
-    "Pz",
-]
+_ELECTRODES = "Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 Fz Cz Pz"
+ELECTRODES = _ELECTRODES.split()
 PEOPLE = (
     "participant_id\tGender\tAge\tGroup\tMMSE\nsub-001\tF\t57\tA\t16\nsub-037\tM\t57\tC\t30 \nsub-066\tM\t73\tF\t20\n"
 )

@@ -9,28 +9,10 @@ from corpus.montage import pick_eeg
 from corpus.recording import Subject
 
 (DATASET,) = DATASETS
-CHANNELS = [
-    "FP1",
-    "FPZ",
-    "FP2",
-    "AF3",
-    "AF4",
-    "FZ",
-    "FCZ",
-    "C3",
-    "CZ",
-    "C4",
-    "M1",
-    "M2",
-    "PZ",
-    "CB1",
-    "OZ",
-    "CB2",
-    "HEOG",
-    "VEOG",
-    "EKG",
-]
-NAMES = ["participant_id", "Original_ID", "sex", "age", "BDI", "STAI", "SCID", "SCID_notes", "HamD"]
+_CHANNELS = "FP1 FPZ FP2 AF3 AF4 FZ FCZ C3 CZ C4 M1 M2 PZ CB1 OZ CB2 HEOG VEOG EKG"
+CHANNELS = _CHANNELS.split()
+_NAMES = "participant_id Original_ID sex age BDI STAI SCID SCID_notes HamD"
+NAMES = _NAMES.split()
 PEOPLE = [
     "sub-001 507 1 19 5 31 n/a n/a n/a",
     "sub-002 508 2 18 13 52 Current~MDD chronic 22",

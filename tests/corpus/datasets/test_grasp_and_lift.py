@@ -17,7 +17,7 @@ SAMPLES = np.random.default_rng(0).integers(-200, 200, (6000, 32))  # 12 s
 
 def write(path, head, rows, name):
     path.parent.mkdir(exist_ok=True)
-    lines = [f"{name}_{i},{','.join(map(str, row))}" for i, row in enumerate(rows)]
+    lines = [f"{name}_{i},{','.join(map(str, row))}" for i, row in enumerate(rows.tolist())]
     path.write_text("\n".join([f"id,{head}", *lines]) + "\n")
 
 
@@ -77,7 +77,7 @@ def test_damaged_tables_are_refused(root):
     entry = DATASET.entries(root)[2]
     events = root / "train/subj2_series1_events.csv"
     write(events, EVENTS, frames()[:-1], "subj2_series1")
-    with pytest.raises(RecordingError, match="got 5999 rows .* expected 6000 rows"):
+    with pytest.raises(RecordingError, match=r"got 5999 rows .* expected 6000 rows"):
         DATASET.load(entry)
     write(events, EVENTS.replace("LiftOff", "Lift"), frames(), "subj2_series1")
     with pytest.raises(RecordingError, match="Lift, Replace"):

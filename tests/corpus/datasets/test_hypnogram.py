@@ -36,9 +36,9 @@ def test_onto_the_signal(tmp_path):
     signal = edfio.EdfSignal(np.arange(4000.0), 100, label="EEG C4-M1", physical_dimension="uV")
     edfio.Edf([signal], starttime=datetime.time(23, 0, 0)).write(str(tmp_path / "night.edf"))
     recording = read_recording(tmp_path / "night.edf")
-    write_scoring(tmp_path / "a.edf", [(0, 30, "Sleep stage W"), (30, 30, "Sleep stage N1")])
+    write_scoring(tmp_path / "a.edf", [(0, 20, "Sleep stage W"), (20, 30, "Sleep stage N1")])
     loaded = with_scoring(recording, tmp_path / "night.edf", tmp_path / "a.edf")
-    assert spans(loaded.labels) == [("stage", "W", 0, 30), ("stage", "N1", 30, 10)]
+    assert spans(loaded.labels) == [("stage", "W", 0, 20), ("stage", "N1", 20, 20)]
     assert loaded.recording.warnings == ("1 published labels end after the signal and were cut at its end",)
     write_scoring(tmp_path / "b.edf", [(0, 30, "Sleep stage W")], clock=datetime.time(22, 59, 59))
     (told,) = with_scoring(recording, tmp_path / "night.edf", tmp_path / "b.edf").recording.warnings

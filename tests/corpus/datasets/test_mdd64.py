@@ -8,27 +8,8 @@ from corpus.datasets.mdd64 import DATASETS
 from corpus.montage import pick_eeg
 
 (DATASET,) = DATASETS
-ELECTRODES = [
-    "Fp1",
-    "F3",
-    "C3",
-    "P3",
-    "O1",
-    "F7",
-    "T3",
-    "T5",
-    "Fz",
-    "Fp2",
-    "F4",
-    "C4",
-    "P4",
-    "O2",
-    "F8",
-    "T4",
-    "T6",
-    "Cz",
-    "Pz",
-]
+_ELECTRODES = "Fp1 F3 C3 P3 O1 F7 T3 T5 Fz Fp2 F4 C4 P4 O2 F8 T4 T6 Cz Pz"
+ELECTRODES = _ELECTRODES.split()
 EXTRA = {"MDD": ["EEG A2-A1"], "H": ["EEG A2-A1", "EEG 23A-23R", "EEG 24A-24R"]}
 FILES = ("MDD S1  EC", "MDD S1 EO", "MDD S12 TASK", "H S1 EO", "6921143_H S15 EO", "6921959_H S15 EO")
 

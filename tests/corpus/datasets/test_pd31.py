@@ -9,40 +9,10 @@ from corpus.montage import pick_eeg
 from corpus.recording import Subject
 
 (DATASET,) = DATASETS
-ELECTRODES = [
-    "Fp1",
-    "AF3",
-    "F7",
-    "F3",
-    "FC1",
-    "FC5",
-    "T7",
-    "C3",
-    "CP1",
-    "CP5",
-    "P7",
-    "P3",
-    "Pz",
-    "PO3",
-    "O1",
-    "Oz",
-    "O2",
-    "PO4",
-    "P4",
-    "P8",
-    "CP6",
-    "CP2",
-    "C4",
-    "T8",
-    "FC6",
-    "FC2",
-    "F4",
-    "F8",
-    "AF4",
-    "Fp2",
-    "Fz",
-    "Cz",
-]
+_ELECTRODES = (
+    "Fp1 AF3 F7 F3 FC1 FC5 T7 C3 CP1 CP5 P7 P3 Pz PO3 O1 Oz O2 PO4 P4 P8 CP6 CP2 C4 T8 FC6 FC2 F4 F8 AF4 Fp2 Fz Cz"
+)
+ELECTRODES = _ELECTRODES.split()
 FILES = (
     "sub-pd3/ses-on/eeg/sub-pd3_ses-on_task-rest_eeg.bdf",
     "sub-hc1/ses-hc/eeg/sub-hc1_ses-hc_task-rest_eeg.bdf",

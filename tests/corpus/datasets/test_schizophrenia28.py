@@ -8,27 +8,8 @@ from corpus.datasets.schizophrenia28 import DATASETS
 from corpus.montage import pick_eeg
 
 (DATASET,) = DATASETS
-ELECTRODES = [
-    "Fp2",
-    "F8",
-    "T4",
-    "T6",
-    "O2",
-    "Fp1",
-    "F7",
-    "T3",
-    "T5",
-    "O1",
-    "F4",
-    "C4",
-    "P4",
-    "F3",
-    "C3",
-    "P3",
-    "Fz",
-    "Cz",
-    "Pz",
-]
+_ELECTRODES = "Fp2 F8 T4 T6 O2 Fp1 F7 T3 T5 O1 F4 C4 P4 F3 C3 P3 Fz Cz Pz"
+ELECTRODES = _ELECTRODES.split()
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_a_night(tmp_path):
 def test_derivations_are_no_electrodes(tmp_path):
     write_night(tmp_path, "SC4001E0", NIGHT)
     recording = DATASET.load(DATASET.entries(tmp_path)[0]).recording
-    with pytest.raises(RecordingError, match="got no EEG channel among 5 .*EEG Fpz-Cz"):
+    with pytest.raises(RecordingError, match=r"got no EEG channel among 5 .*EEG Fpz-Cz"):
         pick_eeg(recording)
     assert "pick_eeg" in DATASET.card.access
 

@@ -1,6 +1,6 @@
 """Building a corpus against the straightforward pipeline, on the same recordings, in one run.
 
-Run: python benchmarks/corpus.py [--data ../shared/data] [--recordings 20] [--workers 2]
+Run: python benchmarks/corpus_build.py [--data ../shared/data] [--recordings 20] [--workers 2]
 The peer, for each recording: MNE reads, filters, notches and resamples; for each segment scipy's Welch, scikit-learn's
 k-means and MNE's topomap drawn by matplotlib; arrays by numpy. It runs with one process, as such scripts do. Ours
 reads, preprocesses, measures, describes and stores everything, then draws and stores the same topomaps. Without EEGMAT

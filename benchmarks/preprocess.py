@@ -1,0 +1,151 @@
+"""Signal steps against MNE's three (filter_data, notch_filter, resample), in one run on one machine, and their memory.
+
+python benchmarks/preprocess.py                    # simulated recordings and memory, a minute
+python benchmarks/preprocess.py --data FOLDER      # and real ones, from a folder that holds eegmat/, eegmmidb/, ...
+python benchmarks/preprocess.py --short            # seconds: 4 minutes and 1 hour instead of 20 minutes and 24 hours
+
+Prints one JSON object. Times are the best of some runs, in seconds of the clock and of this process's CPU (the second
+is steadier on a busy machine). Differences are in microvolts: over the whole recording, and without both ends.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.montage import pick_eeg
+from corpus.preprocess import PreprocessPreset, preprocess, preprocess_stream
+from corpus.recording import Recording, read_recording
+from corpus.repair import SignalReader
+
+SEED = 0
+NOTCH = 50.0
+EDGE_S = (0.0, 1.0, 10.0, 20.0, 30.0)
+REAL = (
+    "eegmat/Subject00_1.edf",
+    "eegmat/Subject00_2.edf",
+    "eegmmidb/S001R03.edf",
+    "eegmmidb/S004R02.edf",
+    "eeglab_sample/eeglab_data.set",
+)
+
+
+def simulate(duration_s: float, n_chans: int, sfreq: float) -> Recording:
+    """Pink-like noise of 20 microvolts, mains, and an offset per channel."""
+    rng = np.random.default_rng(SEED)
+    n_times = round(duration_s * sfreq)
+    spectrum = np.fft.rfft(rng.standard_normal((n_chans, n_times))) / np.maximum(np.arange(n_times // 2 + 1), 50) ** 0.5
+    signal_uv = np.fft.irfft(spectrum, n_times)
+    signal_uv *= 20 / signal_uv.std()
+    signal_uv += 5 * np.sin(2 * np.pi * NOTCH * np.arange(n_times) / sfreq) + 300 * rng.standard_normal((n_chans, 1))
+    return Recording(signal_uv, sfreq, tuple(f"channel {i}" for i in range(n_chans)))
+
+
+def run_mne(recording: Recording) -> np.ndarray:
+    """The three calls with MNE's defaults, (C, T') float64 microvolts."""
+    import mne
+
+    sfreq = recording.sfreq
+    with mne.utils.use_log_level("ERROR"):
+        x = mne.filter.filter_data(recording.signal_uv, sfreq, 0.1, 75.0 if sfreq > 150 else None)
+        x = mne.filter.notch_filter(x, sfreq, NOTCH)
+        return mne.filter.resample(x, up=200.0, down=sfreq, npad="auto") if sfreq != 200 else x
+
+
+def measure_time(work: Callable[[], np.ndarray], repeats: int) -> tuple[np.ndarray, float, float]:
+    """Result, seconds of the clock and of the CPU, best of `repeats` after one that does not count."""
+    result, clock, cpu = work(), [], []
+    for _ in range(repeats):
+        start = time.perf_counter(), time.process_time()
+        result = work()
+        clock.append(time.perf_counter() - start[0])
+        cpu.append(time.process_time() - start[1])
+    return result, min(clock), min(cpu)
+
+
+def compare(name: str, recording: Recording, repeats: int) -> dict[str, object]:
+    preset = PreprocessPreset(notch=NOTCH)
+    theirs, mne_s, mne_cpu_s = measure_time(lambda: run_mne(recording), repeats)
+    ours, our_s, our_cpu_s = measure_time(lambda: preprocess(recording, preset).signal_uv, repeats)
+    streamed = np.concatenate(list(preprocess_stream(recording, preset).chunks), axis=1)
+    difference = np.abs(ours - theirs).max(axis=0)
+    edges = [round(seconds * 200) for seconds in EDGE_S]
+    return {
+        "recording": name,
+        "channels": recording.n_chans,
+        "sfreq": recording.sfreq,
+        "duration_s": round(recording.duration_s),
+        "mne_x_real_time": round(recording.duration_s / mne_s),
+        "ours_x_real_time": round(recording.duration_s / our_s),
+        "ratio": round(mne_s / our_s, 2),
+        "ratio_of_cpu_time": round(mne_cpu_s / our_cpu_s, 2),
+        "largest_uv": round(float(np.abs(theirs).max()), 1),
+        "difference_uv_without_s_at_each_end": {
+            f"{seconds:g}": float(f"{difference[edge : len(difference) - edge].max():.2g}")
+            for seconds, edge in zip(EDGE_S, edges, strict=True)
+        },
+        "relative_difference": float(f"{np.linalg.norm(ours - theirs) / np.linalg.norm(theirs):.2g}"),
+        "difference_uv_of_stream": float(np.abs(streamed - ours).max()),
+    }
+
+
+def stream_long(hours: float, n_chans: int, sfreq: float) -> None:
+    """Stream a recording of many hours, read from a loop of ten minutes, and print time and peak memory."""
+    loop = (simulate(600, n_chans, sfreq).signal_uv * 10).astype(np.int16)
+    n_times = round(hours * 3600 * sfreq)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return loop[:, np.arange(start, stop) % loop.shape[1]] * 0.1
+
+    reader: Any = SignalReader(read, (n_chans, n_times))
+    recording = Recording(reader, sfreq, tuple(f"channel {i}" for i in range(n_chans)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    stream = preprocess_stream(recording)
+    assert sum(chunk.shape[1] for chunk in stream.chunks) == stream.n_times
+    seconds = time.perf_counter() - start
+    report = {
+        "hours": hours,
+        "channels": n_chans,
+        "sfreq": sfreq,
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_before_mib": before // 1024,
+        "x_real_time_with_reading_twice_and_mains": round(hours * 3600 / seconds),
+    }
+    print(json.dumps(report))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of real recordings; those that are there are measured")
+    parser.add_argument("--short", action="store_true", help="seconds instead of minutes")
+    parser.add_argument("--stream", nargs=3, type=float, metavar=("HOURS", "CHANNELS", "HZ"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.stream:
+        hours, n_chans, sfreq = arguments.stream
+        return stream_long(hours, int(n_chans), sfreq)
+    minutes, hours, repeats = (4, 1, 2) if arguments.short else (20, 24, 5)
+    found = [arguments.data / file for file in REAL if (arguments.data / file).is_file()] if arguments.data else []
+    results = [
+        compare(path.relative_to(arguments.data).as_posix(), pick_eeg(read_recording(path)), repeats) for path in found
+    ]
+    results += [compare(f"simulated {n}", simulate(60 * minutes, n, 250.0), repeats) for n in (19, 32)]
+    memory = []
+    for case in ((hours / 4, 32, 250), (hours, 32, 250)):
+        command = [sys.executable, __file__, "--stream", *map(str, case)]
+        memory.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    print(json.dumps({"results": results, "memory": memory, "numpy": np.__version__, **machine}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
