@@ -8,6 +8,7 @@ import numpy as np
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from corpus.areas import nearest_rows
+from corpus.damage import MISSING
 from corpus.features import BANDS, CHUNK, Features
 from corpus.recording import Defect
 from corpus.segment import Segment, stack_signals
@@ -53,7 +54,7 @@ def detect_in_all(
         signal = stack_signals(part)
         rules = (find_blinks(part, signal), find_flat(part, signal), find_electrode(part, signal))
         for segment, own, blinks, flats, electrodes in zip(part, measured, *rules, strict=True):
-            artifacts = [*blinks, *find_muscle(segment, own), *flats, *electrodes, *_missing(segment, defects)]
+            artifacts = [*blinks, *find_muscle(segment, own), *flats, *electrodes, *_defective(segment, defects)]
             found.append(sorted(artifacts, key=lambda artifact: (artifact.start_s, artifact.kind)))
     return found
 
@@ -148,10 +149,13 @@ def _low_pass(sfreq: float) -> np.ndarray:
     return butter(2, EYE_HZ, fs=sfreq, output="sos")
 
 
-def _missing(segment: Segment, defects: Sequence[Defect]) -> list[Artifact]:
+def _defective(segment: Segment, defects: Sequence[Defect]) -> list[Artifact]:
+    """Stretches that were interpolated: missing samples, or an electrode beyond what it can measure."""
     end_s = segment.start_s + segment.duration_s
     return [
-        Artifact("missing", (d.ch_name,), d.start_s, d.duration_s, d.duration_s, "s")
+        Artifact(
+            "missing" if d.why == MISSING else "electrode", (d.ch_name,), d.start_s, d.duration_s, d.duration_s, "s"
+        )
         for d in defects
         if d.start_s < end_s and d.start_s + d.duration_s > segment.start_s and d.ch_name in segment.ch_names
     ]

@@ -71,6 +71,11 @@ def test_missing_samples_are_reported_where_they_overlap() -> None:
     assert [(a.kind, a.ch_names, a.start_s) for a in found] == [("missing", ("F3",), 35.0)]
 
 
+def test_what_an_electrode_cannot_have_measured_is_an_electrode_artifact() -> None:
+    (found,) = detect(quiet(), (Defect("F3", 35.0, 1.0, "extreme amplitude"),))
+    assert (found.kind, found.ch_names, found.start_s, found.duration_s) == ("electrode", ("F3",), 35.0, 1.0)
+
+
 def test_many_segments_have_the_artifacts_of_each_one() -> None:
     rng = np.random.default_rng(3)
     segments = []
