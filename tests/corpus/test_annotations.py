@@ -38,15 +38,37 @@ def test_words_of_the_patient_are_removed(tmp_path):
     assert [text for _, _, text in seen(tmp_path / "a.edf")] == ["Sleep stage W", "[removed] asks for water"]
 
 
+def test_beside_a_signal_the_texts_are_found_record_by_record(tmp_path):
+    signal = edfio.EdfSignal(np.random.default_rng(0).normal(0, 50, 9000), 100, label="Cz", physical_dimension="uV")
+    remarks = [edfio.EdfAnnotation(7.5 * i, 7.5, f"stage {i}@@Cz") for i in range(12)]
+    edfio.Edf([signal], annotations=remarks, data_record_duration=30).write(str(tmp_path / "a.edf"))
+    assert seen(tmp_path / "a.edf") == [(7.5 * i, 7.5, f"stage {i}") for i in range(12)]
+
+
+def test_times_count_from_the_first_record(tmp_path):
+    write(tmp_path / "a.edf", [(2.5, 30, "Sleep stage W")])
+    blob = (tmp_path / "a.edf").read_bytes()
+    assert blob.count(b"+0\x14\x14\x00") == 1
+    moved = blob.replace(b"+0\x14\x14\x00", b"+1\x14\x14\x00")
+    (tmp_path / "a.edf").write_bytes(moved)
+    assert seen(tmp_path / "a.edf") == [(1.5, 30, "Sleep stage W")]
+    (tmp_path / "a.edf").write_bytes(blob.replace(b"+0\x14\x14\x00", bytes(5)))  # no time of its own
+    assert seen(tmp_path / "a.edf") == [(2.5, 30, "Sleep stage W")]
+
+
 def test_what_is_no_annotation_file_is_refused(tmp_path):
     with pytest.raises(RecordingError, match=r"got no file a\.edf"):
         read_edf_annotations(tmp_path / "a.edf")
     (tmp_path / "a.edf").write_text("stages")
-    with pytest.raises(RecordingError, match=r"a\.edf: got content that does not begin like EDF"):
-        read_edf_annotations(tmp_path / "a.edf")
     edfio.Edf([edfio.EdfSignal(np.arange(1000.0), 100, label="Cz")]).write(str(tmp_path / "b.edf"))
-    with pytest.raises(RecordingError, match=r"b\.edf: got EDF without annotations"):
-        read_edf_annotations(tmp_path / "b.edf")
+    write(tmp_path / "c.edf", [(0, 30, "Sleep stage W")])
+    blob = (tmp_path / "c.edf").read_bytes()
+    (tmp_path / "c.edf").write_bytes(blob[:512])  # the header alone
+    (tmp_path / "d.edf").write_bytes(blob[:472] + b"0       " + blob[480:])  # no samples a record
+    (tmp_path / "e.edf").write_bytes(blob[:472] + b"-8      " + blob[480:])
+    for name in "abcde":
+        with pytest.raises(RecordingError, match=rf"{name}\.edf: got a file without annotations"):
+            read_edf_annotations(tmp_path / f"{name}.edf")
 
 
 def test_the_clock_of_the_first_sample(tmp_path):
