@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from corpus.features import MIN_POWER_UV2, Features, extract_features
 from corpus.findings import Fact, Findings, find
 from corpus.recording import Recording
 from corpus.segment import HISTORY_K, SEGMENT_S, Segment, continuous_stretches, stack_signals
+from corpus.store import CorpusReader
 
 
 @dataclass(eq=False)
@@ -138,6 +140,7 @@ class CropDataset(Dataset[Batch]):
 
     Args:
         recordings: preprocessed, long enough for a crop (shorter ones are left out).
+        weights: of the recordings; a crop is drawn with a probability proportional to weight times length. None: 1.
         batch_size: B.
         n_batches: items an epoch.
         seed: of every random choice.
@@ -155,23 +158,27 @@ class CropDataset(Dataset[Batch]):
         history_k: int = HISTORY_K,
         narrate: bool = True,
         augmentation: Augmentation | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
         self.batch_size, self.n_batches, self.seed = batch_size, n_batches, seed
         self.history_k, self.narrate, self.augmentation = history_k, narrate, augmentation
         self._length = round(SEGMENT_S * recordings[0].sfreq) if recordings else 0
         layouts: dict[tuple[str, ...], list[tuple[np.ndarray, int, int]]] = {}
-        for recording in recordings:
+        shares: dict[tuple[str, ...], list[float]] = {}
+        for recording, weight in zip(recordings, weights or [1.0] * len(recordings), strict=True):
             for start, stop in continuous_stretches(recording):
                 if stop - start >= self._length:
                     layouts.setdefault(recording.ch_names, []).append((recording.signal_uv, start, stop))
+                    shares.setdefault(recording.ch_names, []).append(weight * (stop - start))
         if not layouts:
             raise ValueError(
                 f"got {len(recordings)} recordings without 10 s of signal, expected at least one that long"
             )
         self._sfreq = recordings[0].sfreq
         self._layouts = list(layouts.items())
-        weights = np.array([float(sum(b - a for _, a, b in parts)) for _, parts in self._layouts])
-        self._layout_probability = weights / weights.sum()
+        total = np.array([sum(shares[ch_names]) for ch_names, _ in self._layouts])
+        self._layout_probability = total / total.sum()
+        self._part_probability = [np.array(shares[ch_names]) / sum(shares[ch_names]) for ch_names, _ in self._layouts]
 
     def __len__(self) -> int:
         return self.n_batches
@@ -182,10 +189,9 @@ class CropDataset(Dataset[Batch]):
         ch_names, parts = self._layouts[layout]
         kept = self._pick_channels(rng, layout)
         names = tuple(ch_names[i] for i in kept)
-        lengths = np.array([stop - start for _, start, stop in parts], dtype=float)
         segments: list[Segment] = []
         picks = []
-        for part in rng.choice(len(parts), size=self.batch_size, p=lengths / lengths.sum()):
+        for part in rng.choice(len(parts), size=self.batch_size, p=self._part_probability[layout]):
             segments += self._crop(rng, parts[part], kept, names, len(segments))
             picks.append(len(segments) - 1)
         if not self.narrate:
@@ -234,6 +240,57 @@ class CropDataset(Dataset[Batch]):
             )
             for i in range(depth + 1)
         ]
+
+
+class NarrationDataset(Dataset[Batch]):
+    """The segments of a corpus on disk as batches of one layout, in the order of the corpus.
+
+    Args:
+        corpus: folder of `neuronarrator corpus build`.
+        split: "train", "val" or "test"; None: all.
+        dataset: only of this dataset.
+        batch_size: B; the last batch of a layout may be smaller.
+        history_k: K, at most that of the corpus.
+    """
+
+    def __init__(
+        self,
+        corpus: str | Path,
+        split: str | None = None,
+        dataset: str | None = None,
+        batch_size: int = 32,
+        history_k: int = HISTORY_K,
+    ) -> None:
+        self.reader, self.history_k = CorpusReader(corpus, dataset, split), history_k
+        layouts: dict[tuple[str, ...], list[int]] = {}
+        for item, ch_names in enumerate(self.reader.layouts()):
+            layouts.setdefault(ch_names, []).append(item)
+        self._batches = [
+            items[start : start + batch_size]
+            for items in layouts.values()
+            for start in range(0, len(items), batch_size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, item: int) -> Batch:
+        segments: list[Segment] = []
+        features, picks, current = [], [], []
+        for record in (self.reader[i] for i in self._batches[item]):
+            rows = [*record.history[len(record.history) - min(self.history_k, len(record.history)) :], record.row]
+            first = len(segments)
+            for row in rows:
+                history = tuple(range(first, len(segments)))
+                where = (len(segments), row.start_s, row.duration_s, row.signal_uv, row.sfreq, row.ch_names)
+                segments.append(Segment(*where, history=history))
+                features.append(row.features)
+            picks.append(len(segments) - 1)
+            current.append(record.row)
+        batch = collate(segments, features, picks, self.history_k)
+        batch.narratives = [row.text.narrative for row in current]
+        batch.facts = [set(row.facts) for row in current]
+        return batch
 
 
 class EpochSampler(Sampler[int]):

@@ -24,11 +24,12 @@ def composition(manifest: Mapping[str, Any]) -> str:
     """Table: each dataset with subjects, recordings, hours and segments of each side, beside the paper's Table 1."""
     head = ("dataset", "subjects", "recordings", "hours", *SIDES, "paper train/test")
     rows: list[tuple[str, ...]] = []
-    totals: Counter[str] = Counter()
+    totals: dict[str, float] = dict.fromkeys(("subjects", "recordings", "hours", *SIDES), 0)
     for name, sides in manifest["counts"].items():
-        segments = {side: sides.get(side, {}).get("segments", 0) for side in SIDES}
-        numbers = {key: sum(s[key] for s in sides.values()) for key in ("subjects", "recordings", "hours")}
-        totals.update({**segments, **numbers})
+        segments: dict[str, int] = {side: sides.get(side, {}).get("segments", 0) for side in SIDES}
+        numbers: dict[str, float] = {k: sum(s[k] for s in sides.values()) for k in ("subjects", "recordings", "hours")}
+        for key, value in (*segments.items(), *numbers.items()):
+            totals[key] += value
         paper = get_dataset(name).card.paper_segments
         rows.append(_row(name, numbers, segments, f"{paper[0]:,}/{paper[1]:,}" if paper else "-"))
     rows.append(_row("all", totals, totals, ""))

@@ -29,6 +29,7 @@ class AlignmentTask(L.LightningModule):
         batch_size: B of one loss; the bias starts at -log(B - 1), where a random model is indifferent. With -10, the
             value for B of about 22,000, small batches do not learn.
         topomap_weights: safetensors or checkpoint of the topomap encoder; None leaves it random.
+        start_from: checkpoint of an earlier alignment whose weights this one continues from, scale and bias included.
         whiten_batches: training batches from whose maps the whitening of the frozen vectors is estimated before
             training; 0 leaves them as they are, as in the paper.
         short_steps: first steps, in which the signal encoder sees only the two seconds around the mapped sample, in
@@ -45,6 +46,7 @@ class AlignmentTask(L.LightningModule):
         width: int = 2560,
         batch_size: int = 32,
         topomap_weights: str | None = None,
+        start_from: str | None = None,
         whiten_batches: int = 0,
         short_steps: int = 0,
         learning_rate: float = 1e-3,
@@ -57,6 +59,8 @@ class AlignmentTask(L.LightningModule):
         self.dual = DualEncoder(signal, TopomapEncoder(encoder, weights=topomap_weights), width)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.logit_bias = nn.Parameter(torch.tensor(-math.log(max(batch_size - 1, 1))))
+        if start_from is not None:
+            self.load_state_dict(torch.load(start_from, map_location="cpu", weights_only=True)["state_dict"])
         self.loss = SigLipLoss()
         self.recall = RetrievalRecall()
 

@@ -8,7 +8,7 @@ import lightning as L
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from corpus.dataset import Augmentation, Batch, CropDataset, EpochSampler, segment_batches
+from corpus.dataset import Augmentation, Batch, CropDataset, EpochSampler, NarrationDataset, segment_batches
 from corpus.findings import find_recording
 from corpus.preprocess import load_recording, preprocess
 from corpus.recording import Recording
@@ -23,11 +23,13 @@ class Source:
         root: its folder.
         train: patterns of the training files below it.
         val: patterns of the validation files; no file may match both.
+        weight: how often its training recordings are drawn, relative to their length; the simulated ones have 1.
     """
 
     root: str
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
+    weight: float = 1.0
 
     def files(self, patterns: Sequence[str]) -> list[Path]:
         """The files that match any of the patterns, sorted."""
@@ -82,7 +84,8 @@ class NarrationDataModule(L.LightningDataModule):
         """Read and preprocess every recording once; they stay in memory."""
         if hasattr(self, "train_crops"):
             return
-        train = [path for source in self.sources for path in source.files(source.train)]
+        weights = {path: source.weight for source in self.sources for path in source.files(source.train)}
+        train = list(weights)
         val = [path for source in self.sources for path in source.files(source.val)]
         if shared := set(train) & set(val):
             raise ValueError(f"got {len(shared)} files in training and validation, expected none: split by subject")
@@ -102,6 +105,7 @@ class NarrationDataModule(L.LightningDataModule):
             history_k=self.hparams["history_k"],
             narrate=self.hparams["narrate"],
             augmentation=self.augmentation,
+            weights=[*weights.values(), *[1.0] * self.hparams["simulated"]],
         )
         self.val_batches = BatchList(
             [
@@ -124,6 +128,42 @@ class NarrationDataModule(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """Segments in order."""
         return DataLoader(self.val_batches, batch_size=None)
+
+    def transfer_batch_to_device(self, batch: Batch, device: object, dataloader_idx: int) -> Batch:
+        """Batches know how to move themselves."""
+        return batch.to(device)  # type: ignore[arg-type]
+
+
+class CorpusDataModule(L.LightningDataModule):
+    """The segments of a corpus on disk, with its own sides (`neuronarrator corpus build`).
+
+    Args:
+        corpus: its folder.
+        batch_size: B.
+        history_k: K, at most that of the corpus.
+        num_workers: of each loader.
+    """
+
+    def __init__(self, corpus: str, batch_size: int = 32, history_k: int = 2, num_workers: int = 0) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+
+    def _loader(self, side: str, shuffle: bool) -> DataLoader:
+        wanted = {key: self.hparams[key] for key in ("corpus", "batch_size", "history_k")}
+        dataset = NarrationDataset(**wanted, split=side)
+        return DataLoader(dataset, None, shuffle=shuffle, num_workers=self.hparams["num_workers"])
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of the training side, in another order each epoch."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Batches of the validation side, in order."""
+        return self._loader("val", shuffle=False)
+
+    def test_dataloader(self) -> DataLoader:
+        """Batches of the test side, in order."""
+        return self._loader("test", shuffle=False)
 
     def transfer_batch_to_device(self, batch: Batch, device: object, dataloader_idx: int) -> Batch:
         """Batches know how to move themselves."""

@@ -130,6 +130,14 @@ class CorpusReader:
         index = self._index
         return [f"{index.names[index.recording[i]]}/{index.segment[i]}" for i in index.selected]
 
+    def layouts(self) -> Iterator[tuple[str, ...]]:
+        """Channel names of the selected segments, in order."""
+        import pyarrow.parquet as pq
+
+        paths = [self.path / entry["path"] for entry in self.manifest["files"]]
+        names = [n for path in paths for n in pq.read_table(path, columns=["ch_names"])["ch_names"].to_pylist()]
+        yield from (tuple(names[row]) for row in self._index.selected)
+
     @cached_property
     def _index(self) -> "_RowIndex":
         tables = [self._file(i).read(_INDEX_COLUMNS, use_threads=False) for i in range(len(self.manifest["files"]))]

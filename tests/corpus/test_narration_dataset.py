@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from corpus.build import build_corpus
+from corpus.dataset import NarrationDataset, segment_batches
+from corpus.findings import find_recording
+from corpus.preprocess import load_recording
+from corpus.simulate import SimulationPreset, simulate, write_edf
+from corpus.splits import SIDES
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("dataset")
+    for i, names in enumerate((("Fz", "Cz", "Pz", "Oz", "F3", "F4"), ("C3", "C4", "P3", "P4", "O1"))):
+        file = root / "in" / f"person{i}.edf"
+        file.parent.mkdir(exist_ok=True)
+        write_edf(simulate(SimulationPreset(duration_s=52.0, ch_names=names), seed=i).recording, file)
+    build_corpus([("folder", root / "in")], root / "corpus")
+    return root
+
+
+def test_batches_of_a_stored_corpus_are_those_of_its_recordings(corpus: Path) -> None:
+    stored = {b.ch_names: b for b in (NarrationDataset(corpus / "corpus", batch_size=8)[i] for i in range(2))}
+    for file in sorted((corpus / "in").iterdir()):
+        (fresh,) = segment_batches(find_recording(load_recording(file)), 8)
+        batch = stored[fresh.ch_names]
+        np.testing.assert_allclose(batch.signal_uv, fresh.signal_uv, atol=0.05)
+        np.testing.assert_allclose(batch.history_uv, fresh.history_uv, atol=0.05)
+        assert torch.equal(batch.history_mask, fresh.history_mask)
+        np.testing.assert_allclose(batch.log_power, fresh.log_power, rtol=1e-3, atol=1e-4)
+        assert batch.facts == fresh.facts
+
+
+def test_batches_hold_one_layout_and_one_side_and_cross_processes(corpus: Path) -> None:
+    found = [
+        batch
+        for side in SIDES
+        for batch in DataLoader(NarrationDataset(corpus / "corpus", split=side, batch_size=2), None, num_workers=1)
+    ]
+    assert sorted(len(batch) for batch in found) == [1, 1, 2, 2, 2, 2]
+    assert {batch.ch_names for batch in found} == {("Fz", "Cz", "Pz", "Oz", "F3", "F4"), ("C3", "C4", "P3", "P4", "O1")}
+
+
+def test_less_history_may_be_asked_for(corpus: Path) -> None:
+    batch = NarrationDataset(corpus / "corpus", batch_size=8, history_k=1)[0]
+    assert batch.history_mask.shape == (5, 1)
+    assert batch.history_mask[:, 0].tolist() == [False, True, True, True, True]
