@@ -4,7 +4,7 @@ python benchmarks/simulate.py              # seconds
 python benchmarks/simulate.py --profile    # and where the time goes
 
 Prints one JSON object: for each case the recording's seconds over this process's CPU seconds, boxes included, the best
-of some runs with the forward model in its cache; and the seconds that the first recording of all takes, which builds it.
+of some runs with the forward model in its cache; and the seconds that the first recording takes, which builds it.
 """
 
 import argparse

@@ -62,6 +62,26 @@ def _all_electrodes() -> tuple[dict[str, int], NDArray[np.float64]]:
     return {name.lower(): row for row, name in enumerate(ELECTRODE_NAMES)}, volts_per_am * 1e-3
 
 
+@lru_cache(maxsize=64)
+def head_of(ch_names: tuple[str, ...], reference: str) -> "Head":
+    """The head under a montage, from a cache: its fields depend on nothing else."""
+    return Head(ch_names, reference)
+
+
+@lru_cache(maxsize=1024)
+def _patch_weights(anchors: tuple[str, ...], width_rad: float) -> NDArray[np.float64]:
+    """How strongly each source takes part in round patches below `anchors`: (S,)."""
+    points = source_positions()
+    outward = (points - CENTRE_M) / np.linalg.norm(points - CENTRE_M, axis=1, keepdims=True)
+    towards = electrode_positions(anchors) - CENTRE_M
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    angle = np.arccos(np.clip(outward @ towards.T, -1, 1))
+    weight = np.exp(-0.5 * (angle / width_rad) ** 2).sum(1)
+    weight[-len(EYES_M) :] = 0
+    weight.flags.writeable = False
+    return weight
+
+
 class Head:
     """Scalp fields over a montage.
 
@@ -81,6 +101,8 @@ class Head:
         self._reference = reference
         self._lead = lead_field(self.layout) - lead_field(EARS).mean(0)
         self._points = source_positions()
+        self._patches: dict[tuple[tuple[str, ...], float], NDArray[np.float64]] = {}
+        self._background: NDArray[np.float64] | None = None
         self._outward = (self._points - CENTRE_M) / np.linalg.norm(self._points - CENTRE_M, axis=1, keepdims=True)
 
     def recorded(self, field_uv: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,12 +120,13 @@ class Head:
             width_rad: Standard deviation of each patch, as an angle at the centre of the head.
             tilt: Vector added to every outward unit dipole, to turn the patch like the wall of a sulcus.
         """
-        towards = electrode_positions(anchors) - CENTRE_M
-        towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-        angle = np.arccos(np.clip(self._outward @ towards.T, -1, 1))
-        weight = np.exp(-0.5 * (angle / width_rad) ** 2).sum(1)
-        weight[-len(EYES_M) :] = 0
-        return self._field(weight[:, None] * (self._outward + np.asarray(tilt)))
+        if np.any(tilt):
+            return self._field(_patch_weights(anchors, width_rad)[:, None] * (self._outward + np.asarray(tilt)))
+        if (anchors, width_rad) not in self._patches:
+            field = self._field(_patch_weights(anchors, width_rad)[:, None] * self._outward)
+            field.flags.writeable = False
+            self._patches[anchors, width_rad] = field
+        return self._patches[anchors, width_rad]
 
     def eyes(self, turn: Sequence[float]) -> NDArray[np.float64]:
         """Field when both corneae (positive) move along `turn`, in head axes (right, front, up): (layout,)."""
@@ -127,11 +150,14 @@ class Head:
         Square root of the channel covariance, so it is exactly the sum over all dipoles; against the 10-20 average, the
         mean square over the 10-20 system is 1.
         """
+        if self._background is not None:
+            return self._background
         lead = self._lead[:, : -len(EYES_M)].reshape(len(self.layout), -1)
         standard = lead[self._standard] - lead[self._standard].mean(0)
         recorded = self.recorded(lead)
         values, vectors = np.linalg.eigh(recorded @ recorded.T / (standard**2).sum(1).mean())
-        return vectors * np.sqrt(np.clip(values, 0, None))
+        self._background = vectors * np.sqrt(np.clip(values, 0, None))
+        return self._background
 
     def _field(self, moment: NDArray[np.float64]) -> NDArray[np.float64]:
         field = np.einsum("csd,sd->c", self._lead, moment)

@@ -12,6 +12,12 @@ TEN_TWENTY = (
 )  # fmt: skip
 SLEEP_LAB = ("F3", "F4", "C3", "C4", "O1", "O2")
 HEADSET = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
+SIXTY_FOUR = (
+    "FC5", "FC3", "FC1", "FCz", "FC2", "FC4", "FC6", "C5", "C3", "C1", "Cz", "C2", "C4", "C6", "CP5", "CP3",
+    "CP1", "CPz", "CP2", "CP4", "CP6", "Fp1", "Fpz", "Fp2", "AF7", "AF3", "AFz", "AF4", "AF8", "F7", "F5", "F3",
+    "F1", "Fz", "F2", "F4", "F6", "F8", "FT7", "FT8", "T7", "T8", "T9", "T10", "TP7", "TP8", "P7", "P5",
+    "P3", "P1", "Pz", "P2", "P4", "P6", "P8", "PO7", "PO3", "POz", "PO4", "PO8", "O1", "Oz", "O2", "Iz",
+)  # fmt: skip
 STATES = ("awake_eyes_closed", "awake_eyes_open", "drowsy", "n2", "n3")
 REFERENCES = ("average", "ears")
 FOCI = ("F7", "F8", "T7", "T8", "P7", "P8", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2")
@@ -30,6 +36,13 @@ EVENT_STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "spike_slow_wave": STATES,
         "spike_wave": STATES,
         "seizure": STATES,
+        "chewing": ("awake_eyes_open", "awake_eyes_closed"),
+        "electrode_noise": STATES,
+        "slow_eye": ("drowsy",),
+        "respiration": STATES,
+        "extreme": STATES,
+        "vertex_wave": ("drowsy", "n2"),
+        "mu": ("awake_eyes_open", "awake_eyes_closed"),
     }
 )
 HEALTHY_EVENTS: Mapping[str, float] = MappingProxyType(
@@ -60,6 +73,12 @@ class SimulationPreset:
     """Electrode over the source of focal spikes and seizures (F7, T7, ... are left); None draws one per recording."""
     mains_hz: float | None = None
     """50 or 60 adds mains interference."""
+    slow_waking: float = 1.0
+    """Theta and delta while awake, relative to a healthy adult: more in children and in diffuse slowing."""
+    fast: float = 1.0
+    """Beta, relative to a healthy adult without drugs."""
+    varied: bool = False
+    """Draw each waveform in many shapes, sizes and places, as a detector has to know it; False draws the plain ones."""
     reference: str = "average"
     """"average" (of the 19 electrodes of the 10-20 system) or "ears" (mean of A1 and A2)."""
 
@@ -74,6 +93,8 @@ class SimulationPreset:
         _check_names("reference", (self.reference,), REFERENCES)
         negative = [kind for kind, rate in self.events.items() if not rate >= 0]
         _check(not negative, f"a negative rate for {negative}", "events per minute", "use 0 or more")
+        for name in ("slow_waking", "fast"):
+            _check(getattr(self, name) >= 0, f"{name} {getattr(self, name)}", "0 or more", "use 1 for an adult")
         mains = self.mains_hz is None or (self.mains_hz in (50, 60) and self.mains_hz < self.sfreq / 2)
         _check(mains, f"mains_hz {self.mains_hz}", "None, 50 or 60 below half of sfreq", "change mains_hz or sfreq")
 

@@ -1,6 +1,7 @@
 """One simulated recording: ongoing activity, events at drawn places, and what each of them contributes."""
 
 import hashlib
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.recording import Annotation, Provenance, Recording
-from corpus.simulate import artifacts, graphoelements
-from corpus.simulate.forward import Head
+from corpus.simulate import artifacts, contamination, graphoelements, varied
+from corpus.simulate.boxes import Box, Hidden, Part, find_boxes
+from corpus.simulate.forward import Head, head_of
 from corpus.simulate.preset import EVENT_STATES, FOCI, STATES, SimulationPreset
 from corpus.simulate.rhythms import ongoing_activity, state_intervals
 
@@ -24,10 +26,21 @@ DRAWS: Mapping[str, Mapping[str, Draw]] = {
         "blink": artifacts.draw_blink,
         "gaze_left": artifacts.draw_gaze_left,
         "gaze_right": artifacts.draw_gaze_right,
+        "slow_eye": contamination.draw_slow_eye,
     },
-    "muscle": {"muscle": artifacts.draw_muscle},
-    "electrode": {"pop": artifacts.draw_pop},
-    "sleep": {"k_complex": graphoelements.draw_k_complex, "spindle": graphoelements.draw_spindle},
+    "muscle": {
+        "muscle": artifacts.draw_muscle,
+        "chewing": contamination.draw_chewing,
+        "electrode_noise": contamination.draw_electrode_noise,
+    },
+    "electrode": {"pop": artifacts.draw_pop, "extreme": contamination.draw_extreme},
+    "movement": {"respiration": contamination.draw_respiration},
+    "sleep": {
+        "k_complex": graphoelements.draw_k_complex,
+        "spindle": graphoelements.draw_spindle,
+        "vertex_wave": varied.draw_vertex_wave,
+    },
+    "awake": {"mu": varied.draw_mu},
     "epilepsy": {
         "seizure": graphoelements.draw_seizure,
         "spike_wave": graphoelements.draw_spike_wave,
@@ -36,6 +49,25 @@ DRAWS: Mapping[str, Mapping[str, Draw]] = {
         "spike": graphoelements.draw_spike,
     },
 }
+PLAIN: Mapping[str, Draw] = {kind: draw for group in DRAWS.values() for kind, draw in group.items()}
+VARIED: Mapping[str, Draw] = {
+    "blink": contamination.draw_blink,
+    "gaze_left": contamination.draw_gaze_left,
+    "gaze_right": contamination.draw_gaze_right,
+    "muscle": contamination.draw_muscle,
+    "pop": contamination.draw_pop,
+    "k_complex": varied.draw_k_complex,
+    "spindle": varied.draw_spindle,
+    "spike_wave": varied.draw_spike_wave,
+    "spike_slow_wave": varied.draw_spike_slow_wave,
+    "sharp_wave": varied.draw_sharp_wave,
+    "spike": varied.draw_spike,
+}
+"""Draws that replace those above where the preset is `varied`."""
+OWN_STREAM = ("chewing", "electrode_noise", "slow_eye", "respiration", "extreme", "vertex_wave", "mu")
+"""Kinds that draw apart from the common stream of random numbers, so that a seed gives the samples it always gave."""
+AT_ELECTRODE = ("pop", "extreme", "electrode_noise")
+"""Kinds that arise at an electrode and so do not reach the reference."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +88,14 @@ class SimulatedEvent:
 
 @dataclass(frozen=True)
 class Simulation:
-    """A recording and its truth, in order of time; the recording's annotations name the same events."""
+    """A recording and its truth, in order of time; the recording's annotations name the same events.
+
+    `boxes` say where each event can be seen, electrode by electrode (`corpus.simulate.boxes`).
+    """
 
     recording: Recording
     events: tuple[SimulatedEvent, ...]
+    boxes: tuple[Box, ...] = ()
 
 
 def simulate(preset: SimulationPreset, seed: int) -> Simulation:
@@ -70,20 +106,34 @@ def simulate(preset: SimulationPreset, seed: int) -> Simulation:
     """
     rng = np.random.default_rng(seed)
     preset = replace(preset, focus=preset.focus or FOCI[rng.integers(len(FOCI))])
-    head = Head(preset.ch_names, preset.reference)
+    head = head_of(preset.ch_names, preset.reference)
     signal = ongoing_activity(head, preset, rng)
-    events = _states(signal, preset)
+    events, parts = _states(signal, preset), list[Part]()
     for group in DRAWS.values():
         taken: list[SimulatedEvent] = []
-        for kind, draw in group.items():
-            taken += _add_events(kind, draw, taken, signal, head, preset, rng)
+        for kind in group:
+            own_rng = _own_stream(seed, kind) if preset.varied or kind in OWN_STREAM else rng
+            added = _add_events(kind, taken, signal, head, preset, own_rng)
+            taken += [event for event, _ in added]
+            parts += [part for _, part in added]
         events += taken
     if preset.mains_hz:
         artifacts.add_mains(signal, preset.sfreq, preset.mains_hz, rng)
     flats = _add_flats(signal, preset, rng)
     events = [event for event in (_without_flat(event, flats) for event in events) if event.channels] + flats
     events.sort(key=lambda event: (event.start_s, event.kind))
-    return Simulation(_recording(signal, preset, seed, events), tuple(events))
+    boxes = find_boxes(signal, parts, [_hidden(flat, preset) for flat in flats], preset.ch_names, preset.sfreq)
+    return Simulation(_recording(signal, preset, seed, events), tuple(events), boxes)
+
+
+def _own_stream(seed: int, kind: str) -> np.random.Generator:
+    """Random numbers of one kind of event alone, so that no other kind changes with it."""
+    return np.random.default_rng([seed, zlib.crc32(kind.encode())])
+
+
+def _hidden(flat: SimulatedEvent, preset: SimulationPreset) -> Hidden:
+    row = preset.ch_names.index(flat.channels[0])
+    return Hidden(row, round(flat.start_s * preset.sfreq), round(flat.duration_s * preset.sfreq))
 
 
 def _states(signal: NDArray[np.float32], preset: SimulationPreset) -> list[SimulatedEvent]:
@@ -101,30 +151,31 @@ def _states(signal: NDArray[np.float32], preset: SimulationPreset) -> list[Simul
 
 def _add_events(
     kind: str,
-    draw: Draw,
     taken: list[SimulatedEvent],
     signal: NDArray[np.float32],
     head: Head,
     preset: SimulationPreset,
     rng: np.random.Generator,
-) -> list[SimulatedEvent]:
+) -> list[tuple[SimulatedEvent, Part]]:
     """Draw, place between those `taken`, and add (in place) the events of one kind."""
+    draw = VARIED[kind] if preset.varied and kind in VARIED else PLAIN[kind]
     fields = [draw(head, rng, preset) for _ in range(_draw_count(kind, preset, signal.shape[1], rng))]
     free = _without(_allowed(kind, preset, signal.shape[1]), taken, preset.sfreq)
     starts = _place([field.shape[1] for field in fields], free, rng)
-    events = []
+    added = []
     for field_uv, start in zip(fields, starts, strict=True):
         peaks = np.abs(field_uv).max(1)
         seen = peaks[: len(signal)]
         if start is None or seen.max() < VISIBLE_FRACTION * peaks.max():
             continue
-        own = field_uv[: len(signal)] if kind == "pop" else head.recorded(field_uv)
+        own = field_uv[: len(signal)] if kind in AT_ELECTRODE else head.recorded(field_uv)
         signal[:, start : start + own.shape[1]] += own
         reached = np.flatnonzero(seen >= FIELD_FRACTION * seen.max())
         channels = tuple(preset.ch_names[row] for row in reached)
         where = (start / preset.sfreq, own.shape[1] / preset.sfreq)
-        events.append(SimulatedEvent(kind, *where, channels, float(np.abs(own[reached]).max())))
-    return events
+        event = SimulatedEvent(kind, *where, channels, float(np.abs(own[reached]).max()))
+        added.append((event, Part(kind, start, own.astype(np.float32))))
+    return added
 
 
 def _add_flats(signal: NDArray[np.float32], preset: SimulationPreset, rng: np.random.Generator) -> list[SimulatedEvent]:

@@ -1,5 +1,6 @@
 """Ongoing activity: the 1/f background, posterior alpha, drowsy theta, deep-sleep delta and frontal beta."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,16 @@ def typical_alpha_hz(age_years: float) -> float:
     return float(np.interp(age_years, (1, 3, 9, 15, 60, 85), (6.0, 8.0, 9.0, 10.2, 9.8, 9.0)))
 
 
+def typical_alpha_uv(age_years: float) -> float:
+    """Typical amplitude (half peak-to-peak) of the posterior rhythm: largest in childhood, least in old age."""
+    return float(np.interp(age_years, (2, 8, 14, 25, 60, 85), (28, 38, 33, 27, 22, 18)))
+
+
+def typical_slow_waking(age_years: float) -> float:
+    """Theta and delta while awake, relative to a young adult: several times as large in small children."""
+    return float(np.interp(age_years, (2, 5, 10, 15, 22, 60, 85), (3.5, 2.8, 2.0, 1.4, 1.0, 1.0, 1.2)))
+
+
 def ongoing_activity(head: Head, preset: SimulationPreset, rng: np.random.Generator) -> NDArray[np.float32]:
     """Background, rhythms and sensor noise without any event: (C, T), microvolts."""
     n_times = round(preset.duration_s * preset.sfreq)
@@ -120,7 +131,7 @@ def _rhythm_gain(
 ) -> NDArray[np.float32]:
     """Root mean square of a rhythm over time (T,), microvolts: by state, waxing and waning."""
     largest = preset.alpha_uv if name == "alpha" else preset.background_uv
-    steady = sum(getattr(STATE_TABLE[state], name) * weight for state, weight in weights.items())
+    steady = sum(getattr(STATE_TABLE[state], name) * weight for state, weight in _shares(name, preset, weights))
     gain = largest / np.sqrt(2) * np.asarray(steady, np.float32)
     n_times = len(gain)
     if name == "alpha" and "drowsy" in weights:
@@ -130,6 +141,15 @@ def _rhythm_gain(
         gain = gain * (1 - weights["drowsy"] * (1 - bouts))
     waxing = np.exp(0.3 * _narrow_band(rng, (1, n_times), preset.sfreq, 0.2, 0.15)[0] - 0.09)
     return (gain * waxing).astype(np.float32)
+
+
+def _shares(
+    name: str, preset: SimulationPreset, weights: dict[str, NDArray[np.float32]]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The weights (T,) of each state, scaled by what the preset says of a rhythm."""
+    for state, weight in weights.items():
+        slow = name in ("theta", "delta") and state.startswith("awake")
+        yield state, np.float32(preset.slow_waking if slow else preset.fast if name == "beta" else 1.0) * weight
 
 
 def _narrow_band(
