@@ -1,81 +1,140 @@
 """The optional fourth modality: exact log band powers of the current segment and its history as tokens.
 
 Not in the paper. A pooled encoder vector loses the small power ratios that trends are made of; these tokens keep
-them. Each band gives one token that holds its power over the history, each electrode one that holds its powers now.
-Electrodes come in the order of their power, the strongest first: which one leads is then a matter of place, and not of
-a comparison that a small language model would have to learn.
+them. Each band gives one token that holds its power over the history, each region and each electrode one that holds its
+power now, the pair of hemispheres one that holds its balance. Regions and electrodes come in the order of their power,
+the strongest first: which one leads is then a matter of place, and not of a comparison that a small language model
+would have to learn. The tokens do not say what they are of: the `Ranking` tells, and
+the narrator adds the names in the words of its language model.
 """
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from encoders.labram import channel_rows
-
 N_BANDS = 6
+N_REGIONS = 5
 N_FEATURES = N_BANDS + 1  # six bands and the broadband power
-SHARPNESS = (1.0, 4.0, 16.0)  # powers of the share of the strongest electrode: near ties need the last
+SHARPNESS = (1.0, 4.0, 16.0)  # powers of the share of the strongest: near ties need the last
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the C channels lie.
+
+    Attributes:
+        regions: (N_REGIONS, C) true where the channel lies in the region.
+        pairs: (P, 2) indices of homologous channels, left and right.
+    """
+
+    regions: Tensor
+    pairs: Tensor
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Which of its regions (B, N_REGIONS) and channels (B, C) come first, second, ... in the tokens of a segment."""
+
+    regions: Tensor
+    channels: Tensor
 
 
 class SpectrumEncoder(nn.Module):
-    """Log powers to 6 band tokens and C channel tokens.
+    """Log powers to 6 band tokens, 5 region tokens, one of the hemispheres, and C channel tokens.
 
     Args:
         width: D, the width of a token.
         history_k: K, how many preceding segments a band token holds.
-        n_rows: rows of the channel table (LaBraM's vocabulary, so that T3 and T7 are separate).
     """
 
-    def __init__(self, width: int, history_k: int, n_rows: int = 128) -> None:
+    def __init__(self, width: int, history_k: int) -> None:
         super().__init__()
-        self.width = width
-        self.bands = nn.Sequential(nn.Linear(2 * history_k + 2, width), nn.GELU(), nn.Linear(width, width))
-        self.channels = nn.Sequential(
-            nn.Linear(2 * N_FEATURES + len(SHARPNESS), width), nn.GELU(), nn.Linear(width, width)
-        )
-        self.band_table = nn.Embedding(N_BANDS, width)
-        self.channel_table = nn.Embedding(n_rows, width)
+        self.bands = _mlp(2 * history_k + 2 + _N_STANDING, width)
+        self.regions = _mlp(2 + _N_STANDING, width)
+        self.hemispheres = _mlp(2, width)
+        self.channels = _mlp(2 * N_FEATURES + _N_STANDING, width)
 
     @staticmethod
     def count_tokens(n_chans: int) -> int:
-        """Tokens of a segment with `n_chans` electrodes."""
-        return N_BANDS + n_chans
+        """Tokens of a segment with `n_chans` channels."""
+        return N_BANDS + N_REGIONS + 1 + n_chans
 
-    def forward(self, log_power: Tensor, history_mask: Tensor, ch_names: Sequence[str]) -> Tensor:
+    def forward(self, log_power: Tensor, history_mask: Tensor, layout: Layout) -> tuple[Tensor, Ranking]:
         """Encode the powers of a batch.
 
         Args:
             log_power: (B, K + 1, C, 7) natural logarithm of µV², oldest segment first, the current one last; the
                 last axis holds the six bands and the variance of the channel.
             history_mask: (B, K) true where that preceding segment exists.
-            ch_names: C electrode names.
+            layout: of the C channels.
 
         Returns:
-            (B, 6 + C, D): band tokens, then channel tokens, those of the strongest electrode first.
+            Tokens (B, 12 + C, D), of bands, regions, hemispheres and channels, regions and channels in the order of
+            their power; and that order. Regions without a channel come last.
         """
-        band_tokens = self.bands(self._band_features(log_power, history_mask)) + self.band_table.weight
-        rows = torch.as_tensor(channel_rows(ch_names), device=log_power.device)
-        order = log_power[:, -1, :, -1].argsort(dim=1, descending=True, stable=True)  # (B, C) by variance
-        ranked = log_power[:, -1].gather(1, order[..., None].expand(-1, -1, N_FEATURES))
-        channel_tokens = self.channels(self._channel_features(ranked)) + self.channel_table(rows[order])
-        return torch.cat([band_tokens, channel_tokens], dim=1)
+        now = log_power[:, -1]
+        region_power = _log_mean(now[:, None, :, -1], layout.regions)  # (B, 5), -inf where no channel
+        region_order = region_power.argsort(dim=1, descending=True, stable=True)
+        channel_order = now[..., -1].argsort(dim=1, descending=True, stable=True)
+        ranked = now.gather(1, channel_order[..., None].expand(-1, -1, N_FEATURES))
+        tokens = [
+            self.bands(_band_features(log_power, history_mask)),
+            self.regions(_region_features(region_power.gather(1, region_order))),
+            self.hemispheres(_hemisphere_features(now[..., -1], layout.pairs))[:, None],
+            self.channels(_channel_features(ranked)),
+        ]
+        return torch.cat(tokens, dim=1), Ranking(region_order, channel_order)
 
-    @staticmethod
-    def _band_features(log_power: Tensor, history_mask: Tensor) -> Tensor:
-        """Per band (B, 6, 2K + 2): log ratio to each predecessor (0 where none), its mask, log mean power, lead."""
-        n_chans = log_power.shape[2]
-        mean = (torch.logsumexp(log_power[..., :N_BANDS], dim=2) - math.log(n_chans)).transpose(1, 2)  # (B, 6, K + 1)
-        mask = history_mask[:, None, :].to(mean.dtype).expand(-1, N_BANDS, -1)
-        now = mean[..., -1:]
-        ratio = (now - mean[..., :-1]) * mask
-        lead = (now - now.amax(dim=1, keepdim=True)).clamp_min(-1.0)  # 0 for the dominant band
-        return torch.cat([4.0 * ratio, mask, now / 4.0, 4.0 * lead], dim=-1)
 
-    @staticmethod
-    def _channel_features(log_power: Tensor) -> Tensor:
-        """Per channel (B, C, 17): each log power, the same relative to the strongest channel, and sharpened shares."""
-        relative = log_power - log_power.amax(dim=1, keepdim=True)
-        shares = torch.cat([(sharpness * relative[..., -1:]).exp() for sharpness in SHARPNESS], dim=-1)
-        return torch.cat([log_power / 4.0, relative, shares], dim=-1)
+def _mlp(features: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, width))
+
+
+def _log_mean(log_power: Tensor, mask: Tensor) -> Tensor:
+    """Logarithm of the mean power over the last axis where the mask is true; -inf where it is nowhere."""
+    return torch.logsumexp(log_power.masked_fill(~mask, -math.inf), -1) - mask.sum(-1).clamp(min=1).log()
+
+
+_N_STANDING = 2 + len(SHARPNESS)
+
+
+def _standing(log_power: Tensor) -> Tensor:
+    """Each of the last axis against its maximum, (..., N, _N_STANDING): leads or not, log ratio, sharpened ratios."""
+    relative = log_power - log_power.amax(-1, keepdim=True)
+    shares = [(sharpness * relative).exp() for sharpness in SHARPNESS]
+    return torch.stack([(relative == 0).to(relative.dtype), relative.clamp_min(-8.0) / 4.0, *shares], dim=-1)
+
+
+def _band_features(log_power: Tensor, history_mask: Tensor) -> Tensor:
+    """Per band (B, 6, 2K + 7): log ratio to each predecessor and to their mean, mask, log mean power, standing."""
+    n_chans = log_power.shape[2]
+    mean = (torch.logsumexp(log_power[..., :N_BANDS], dim=2) - math.log(n_chans)).transpose(1, 2)  # (B, 6, K + 1)
+    mask = history_mask[:, None, :].expand(-1, N_BANDS, -1)
+    past, now = mean[..., :-1], mean[..., -1:]
+    ratio = torch.where(mask, now - past, 0.0)
+    known = mask.any(-1, keepdim=True)
+    against_mean = torch.where(known, now - torch.where(known, _log_mean(past, mask)[..., None], 0.0), 0.0)
+    return torch.cat([4.0 * ratio, mask.to(mean.dtype), 4.0 * against_mean, now / 4.0, _standing(now[..., 0])], dim=-1)
+
+
+def _region_features(log_power: Tensor) -> Tensor:
+    """Per region (B, 5, 7): whether it has channels, log mean power, standing; of ranked regions."""
+    present = log_power.isfinite()
+    level = torch.where(present, log_power, 0.0)
+    return torch.cat([torch.stack([present.to(level.dtype), level / 4.0], dim=-1), _standing(log_power)], dim=-1)
+
+
+def _hemisphere_features(log_power: Tensor, pairs: Tensor) -> Tensor:
+    """(B, 2): mean log ratio of right to left power over the pairs, and whether there is a pair."""
+    if not len(pairs):
+        return log_power.new_zeros(len(log_power), 2)
+    index = (log_power[:, pairs[:, 1]] - log_power[:, pairs[:, 0]]).mean(1)
+    return torch.stack([2.0 * index, torch.ones_like(index)], dim=-1)
+
+
+def _channel_features(log_power: Tensor) -> Tensor:
+    """Per channel (B, C, 19): each log power, the same relative to the strongest channel, standing; ranked channels."""
+    relative = log_power - log_power.amax(dim=1, keepdim=True)
+    return torch.cat([log_power / 4.0, relative, _standing(log_power[..., -1])], dim=-1)

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,13 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from corpus.dataset import Batch
+from corpus.describe import BAND_NAMES
+from corpus.features import REGIONS, homologous_pairs
+from corpus.montage import region_of
 from encoders.labram import SignalEncoder
 from encoders.presets import SIGNAL_ENCODER_PRESETS
 from encoders.projector import Projector
-from encoders.spectrum import SpectrumEncoder
+from encoders.spectrum import Layout, Ranking, SpectrumEncoder
 from encoders.topomap import TopomapEncoder
 from neuronarrator.dual_encoder import DualEncoder
 from neuronarrator.prompts import PLACEHOLDERS, SEQUENCE, build_prompt, mask_labels, pad, splice
@@ -90,6 +95,14 @@ class _GreedyLogProbs(LogitsProcessor):
         return (log_probs * used).sum(1) / used.sum(1).clamp(min=1)
 
 
+@lru_cache(maxsize=64)
+def _layout(ch_names: tuple[str, ...], device: torch.device) -> Layout:
+    """Regions and homologous pairs of a channel layout."""
+    regions = [[region_of(name) == region for name in ch_names] for region in REGIONS]
+    pairs = torch.tensor(homologous_pairs(ch_names), dtype=torch.long).reshape(-1, 2)
+    return Layout(torch.tensor(regions, device=device), pairs.to(device))
+
+
 class Narrator(nn.Module):
     """Soft prompts [history, signal, topomap, spectrum], then the instruction, then the narrative.
 
@@ -118,6 +131,7 @@ class Narrator(nn.Module):
         ids = tokenizer.convert_tokens_to_ids(list(PLACEHOLDERS.values()))
         self.register_buffer("placeholder_ids", torch.tensor(ids), persistent=False)
         self._prompts: dict[tuple[int, ...], Tensor] = {}
+        self._words: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
         self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
 
     def _describe(self) -> str:
@@ -142,9 +156,40 @@ class Narrator(nn.Module):
         if "topomap" in self.config.modalities:
             parts["topomap"] = self.dual.encode_topomap(batch.signal_uv, batch.ch_names)[:, None]
         if "spectrum" in self.config.modalities:
-            tokens = self.spectrum(batch.log_power, batch.history_mask, batch.ch_names)
+            tokens, ranking = self.spectrum(batch.log_power, batch.history_mask, _layout(batch.ch_names, self.device))
             parts["spectrum"] = self.spectrum_projector(tokens)
-        return torch.cat([self.norms[name](parts[name]) for name in self.config.modalities], dim=1)
+        parts = {name: self.norms[name](parts[name]) for name in self.config.modalities}
+        if "spectrum" in parts:
+            parts["spectrum"] = parts["spectrum"] + self._spectrum_names(ranking, batch.ch_names)
+        return torch.cat(list(parts.values()), dim=1)
+
+    def _spectrum_names(self, ranking: Ranking, ch_names: Sequence[str]) -> Tensor:
+        """What each spectrum token is of, (B, 12 + C, D): the mean token embedding of its name.
+
+        The strongest electrode stands first under its own name, so naming it is copying.
+        """
+        names = [*BAND_NAMES.values(), *REGIONS, "hemispheres", *ch_names]
+        ids, mask = (part.to(self.device) for part in self._tokenize_words(tuple(names)))
+        embeds = self.llm.get_input_embeddings()(ids) * mask[..., None]
+        embeds = embeds.sum(1) / mask.sum(1, keepdim=True)
+        bands, regions, hemispheres, electrodes = embeds.split([len(BAND_NAMES), len(REGIONS), 1, len(ch_names)])
+        rows = len(ranking.channels)
+        return torch.cat(
+            [
+                bands.expand(rows, -1, -1),
+                regions[ranking.regions],
+                hemispheres.expand(rows, -1, -1),
+                electrodes[ranking.channels],
+            ],
+            dim=1,
+        )
+
+    def _tokenize_words(self, words: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (N, L) of each word as it stands in running text."""
+        if words not in self._words:
+            ids = self.tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"]
+            self._words[words] = pad(ids, self.tokenizer.pad_token_id)
+        return self._words[words]
 
     def _encode_history(self, batch: Batch) -> Tensor:
         known = batch.history_mask

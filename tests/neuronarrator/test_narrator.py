@@ -11,7 +11,7 @@ from neuronarrator.prompts import IGNORE_INDEX
 
 def test_soft_prompts_are_one_token_a_segment_then_topomap_then_spectrum(narrator: Narrator, batch: Batch) -> None:
     soft = narrator.soft_prompts(batch)
-    assert soft.shape == (6, 2 + 1 + 1 + 6 + 19, 64)
+    assert soft.shape == (6, 2 + 1 + 1 + 12 + 19, 64)
     signal = narrator.norms["signal"](narrator.dual.encode_signal(batch.signal_uv, batch.ch_names))
     torch.testing.assert_close(soft[:, 2], signal)
 
@@ -26,6 +26,24 @@ def test_history_goes_through_the_signal_branch_and_is_missing_where_there_is_no
     torch.testing.assert_close(soft[1, 0], missing)
     known = narrator.norms["history"](narrator.dual.encode_signal(batch.signal_uv[:2], batch.ch_names))
     torch.testing.assert_close(soft[2, :2], known)
+
+
+def test_spectrum_tokens_carry_the_words_of_what_they_are_of(narrator: Narrator, batch: Batch) -> None:
+    torch.nn.init.zeros_(narrator.norms["spectrum"].weight)  # leaves the names alone
+    soft = narrator.soft_prompts(batch)[:, 4:]
+    embeddings = narrator.llm.get_input_embeddings().weight
+
+    def word(name: str) -> torch.Tensor:
+        return embeddings[narrator.tokenizer(f" {name}", add_special_tokens=False)["input_ids"]].mean(0)
+
+    torch.testing.assert_close(soft[:, 5], word("high-gamma").expand(6, -1))
+    torch.testing.assert_close(soft[:, 11], word("hemispheres").expand(6, -1))
+    for row in range(6):
+        power = batch.log_power[row, -1, :, -1]
+        ranked = [batch.ch_names[i] for i in power.argsort(descending=True)]
+        torch.testing.assert_close(soft[row, 12:], torch.stack([word(name) for name in ranked]))
+        (region,) = (value for kind, _, value in batch.facts[row] if kind == "region")
+        torch.testing.assert_close(soft[row, 6], word(region))
 
 
 def test_loss_equals_a_slow_row_by_row_reference(narrator: Narrator, batch: Batch) -> None:
