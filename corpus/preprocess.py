@@ -138,7 +138,7 @@ def preprocess_stream(recording: Recording, preset: PreprocessPreset = NEURONARR
     below 187 Hz: those differ by what they hold there.
 
     Args:
-        recording: its `signal_uv` may be a memory map or a `corpus.repair.SignalReader`.
+        recording: its `signal_uv` may be a memory map or a `corpus.recording.SignalReader`.
         preset: what to do.
 
     Raises:

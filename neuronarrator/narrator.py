@@ -250,14 +250,14 @@ class Narrator(nn.Module):
         return [Generation(t.strip(), float(p)) for t, p in zip(texts, confidence, strict=True)]
 
     def save_pretrained(self, directory: str | Path) -> None:
-        """Write configuration, tokenizer and weights (half precision) to a directory."""
+        """Write configuration, tokenizer and weights to a directory."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         config = asdict(self.config) | {"llm": {**self.config.llm, "vocab_size": len(self.tokenizer)}}
         (directory / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
         self.tokenizer.save_pretrained(directory)
         tied = {"llm.lm_head.weight"} if self.llm.config.tie_word_embeddings else set()
-        state = {k: v.half().contiguous() for k, v in self.state_dict().items() if k not in tied}
+        state = {k: v.contiguous() for k, v in self.state_dict().items() if k not in tied}
         save_file(state, directory / WEIGHTS_FILE)
 
     @classmethod

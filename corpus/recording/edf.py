@@ -25,9 +25,7 @@ from corpus.recording.types import (
     timeline_of,
 )
 
-MAX_LOADED_BYTES = (
-    2**28
-)  # of the decoded signal; a longer one (half an hour, 37 channels at 500 Hz) is read in pieces
+MAX_LOADED_BYTES = 2**28  # of the decoded signal; a longer one (half an hour, 37 channels at 500 Hz) is read in pieces
 BLOCK_BYTES = 2**24  # read at a time to find annotations
 
 _UV_PER_UNIT = {"uv": 1.0, "µv": 1.0, "μv": 1.0, "microv": 1.0, "": 1.0, "mv": 1e3, "v": 1e6, "nv": 1e-3}

@@ -19,8 +19,7 @@ from corpus.preprocess import (
     preprocess,
     preprocess_stream,
 )
-from corpus.recording import Annotation, Defect, Recording, RecordingError, read_recording
-from corpus.repair import SignalReader
+from corpus.recording import Annotation, Defect, Recording, RecordingError, SignalReader, read_recording
 
 NAMES = ("Fp1", "Fp2", "C3", "C4")
 

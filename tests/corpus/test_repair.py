@@ -10,8 +10,8 @@ from scipy.io import loadmat
 from corpus import damage
 from corpus.damage import EXTREME, MISSING, STUCK
 from corpus.preprocess import PreprocessPreset, preprocess
-from corpus.recording import Defect, Recording, RecordingError
-from corpus.repair import SignalReader, inspect_signal
+from corpus.recording import Defect, Recording, RecordingError, SignalReader
+from corpus.repair import inspect_signal
 
 SFREQ = 200.0
 NAMES = ("Fp1", "Fp2", "C3", "C4")

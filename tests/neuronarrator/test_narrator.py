@@ -85,7 +85,6 @@ def test_topomap_encoder_does_not_learn_and_the_rest_does(narrator: Narrator, ba
 
 
 def test_save_and_load_give_the_same_narrator(narrator: Narrator, batch: Batch, tmp_path: Path) -> None:
-    narrator.half().float()  # what the file keeps
     narrator.save_pretrained(tmp_path)
     loaded = Narrator.from_pretrained(tmp_path)
     torch.testing.assert_close(loaded.soft_prompts(batch), narrator.soft_prompts(batch))
