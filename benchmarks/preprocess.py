@@ -24,8 +24,7 @@ import numpy as np
 
 from corpus.montage import pick_eeg
 from corpus.preprocess import PreprocessPreset, preprocess, preprocess_stream
-from corpus.recording import Recording, read_recording
-from corpus.repair import SignalReader
+from corpus.recording import Recording, SignalReader, read_recording
 
 SEED = 0
 NOTCH = 50.0

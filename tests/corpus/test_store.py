@@ -96,7 +96,7 @@ def test_facts_of_the_entry_go_before_those_of_the_file(card_of: Callable, rows_
     class Found:
         segment = type("S", (), dict.fromkeys(("start_s", "duration_s", "sfreq", "signal_uv"), 0) | {
             "index": 3, "ch_names": ["C3"], "history": [1, 2]})  # fmt: skip
-        features, items, facts = found.features, found.findings, set(found.facts)
+        features, items, details, facts = found.features, found.findings, (), set(found.facts)
 
     row = row_of(origin, Found, (), Text())  # type: ignore[arg-type]
     assert (row.segment_id, row.subject, row.age_years, row.sex) == ("tuab/r/3", "TUH/aaaaaaab", 50, "M")
