@@ -16,6 +16,7 @@ import numpy as np
 from corpus.recording import Recording, RecordingError, SetAside, SignalReader
 
 MIN_SPATIAL_ELECTRODES = 4
+UNIT_SAMPLES = 250  # of each window that the unit is judged by
 EXTENT_TIMES = 2**17  # samples looked at in one piece
 MIN_MAD_UV = 0.1
 MAX_MAD_UV = 1000.0
@@ -169,7 +170,8 @@ def _check_unit(signal_uv: np.ndarray | SignalReader, recording: Recording) -> N
     n_chans, n_times = signal_uv.shape
     n_window = max(min(round(10 * recording.sfreq), n_times), 1)
     starts = np.unique(np.linspace(0, n_times - n_window, 30).astype(int))
-    windows = np.stack([signal_uv[:, start : start + n_window] for start in starts], axis=1)  # (C, windows, samples)
+    step = max(n_window // UNIT_SAMPLES, 1)
+    windows = np.stack([signal_uv[:, s : s + n_window][:, ::step] for s in starts], axis=1)  # (C, windows, samples)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # windows without a single sample
         deviation = np.abs(windows - np.nanmedian(windows, axis=-1, keepdims=True)).reshape(n_chans, -1)
