@@ -10,6 +10,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -203,8 +204,7 @@ def build_corpus(
         ValueError: an unknown dataset, one given twice, a folder without recordings of the dataset.
     """
     config = config or BuildConfig()
-    tasks = plan_tasks(jobs, out, config)
-    info = _info(tasks, jobs, config)
+    tasks, info = plan_build(jobs, out, config)
     if (finished := _finished(out, info)) is not None:
         return finished
     outcomes: dict[tuple[str, str], Outcome] = {}
@@ -226,8 +226,8 @@ def build_corpus(
     return BuildSummary(manifest, skipped)
 
 
-def plan_tasks(jobs: Sequence[tuple[str, Path]], out: Path, config: BuildConfig) -> list[Task]:
-    """Every recording of every dataset with its side, in the order of the corpus."""
+def plan_build(jobs: Sequence[tuple[str, Path]], out: Path, config: BuildConfig) -> tuple[list[Task], BuildInfo]:
+    """Every recording of every dataset with its side, in the order of the corpus, and what the manifest says of all."""
     found: dict[str, tuple[EegDataset, list[Entry]]] = {}
     for name, root in jobs:
         dataset = get_dataset(name)
@@ -243,27 +243,21 @@ def plan_tasks(jobs: Sequence[tuple[str, Path]], out: Path, config: BuildConfig)
             )
         found[dataset.card.name] = dataset, entries
     plan = plan_splits(((dataset.card, entries) for dataset, entries in found.values()), config.split)
-    return [
+    tasks = [
         Task(name, entry, plan.sides[name, entry.id], config, out / PARTS)
         for name, (_, entries) in sorted(found.items())
         for entry in entries
     ]
-
-
-def _info(tasks: Sequence[Task], jobs: Sequence[tuple[str, Path]], config: BuildConfig) -> BuildInfo:
-    datasets = [get_dataset(name) for name, _ in jobs]
-    by_name: dict[str, list[Entry]] = {}
-    for task in tasks:
-        by_name.setdefault(task.dataset, []).append(task.entry)
-    plan = plan_splits(((d.card, by_name[d.card.name]) for d in datasets), config.split)
     content = [[task.dataset, task.entry.id, task.entry.path.stat().st_size] for task in tasks]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return BuildInfo(
+    info = BuildInfo(
         config={**plain_config(config), "recordings": len(tasks), "recordings_sha256": digest},
-        cards=[dataset.card for dataset in datasets],
+        cards=[dataset.card for dataset, _ in found.values()],
         seeds={"split": config.split.seed, "wording": config.seed, "cap": config.seed},
         splits=plan.summary(),
+        version=version("neuronarrator"),
     )
+    return tasks, info
 
 
 def _finished(out: Path, info: BuildInfo) -> BuildSummary | None:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from corpus.artifacts import detect_artifacts
+from corpus.artifacts import detect_in_all
 from corpus.describe import write_narrative
 from corpus.features import MIN_POWER_UV2, Features, extract_features
 from corpus.findings import Fact, Findings, find
 from corpus.recording import Recording
-from corpus.segment import HISTORY_K, SEGMENT_S, Segment, continuous_stretches, stack_signals
+from corpus.segment import HISTORY_K, SEGMENT_S, Segment, stack_signals
 from corpus.store import CorpusReader
 
 
@@ -166,7 +166,7 @@ class CropDataset(Dataset[Batch]):
         layouts: dict[tuple[str, ...], list[tuple[np.ndarray, int, int]]] = {}
         shares: dict[tuple[str, ...], list[float]] = {}
         for recording, weight in zip(recordings, weights or [1.0] * len(recordings), strict=True):
-            for start, stop in continuous_stretches(recording):
+            for start, stop in recording.stretches:
                 if stop - start >= self._length:
                     layouts.setdefault(recording.ch_names, []).append((recording.signal_uv, start, stop))
                     shares.setdefault(recording.ch_names, []).append(weight * (stop - start))
@@ -198,7 +198,9 @@ class CropDataset(Dataset[Batch]):
             return collate(segments, None, picks, self.history_k)
         features = extract_features(segments)
         batch = collate(segments, features, picks, self.history_k)
-        found = [find(segments[i], features[i], detect_artifacts(segments[i], features[i])) for i in picks]
+        chosen, measured = [segments[i] for i in picks], [features[i] for i in picks]
+        artifacts = detect_in_all(chosen, measured)
+        found = [find(*parts) for parts in zip(chosen, measured, artifacts, strict=True)]
         batch.narratives = [write_narrative(f, int(rng.integers(2**31))) for f in found]
         batch.facts = [f.facts for f in found]
         return batch

@@ -7,7 +7,6 @@ continuous stretch is filtered by itself. What is done and how it compares with 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -149,7 +148,7 @@ def preprocess_stream(recording: Recording, preset: PreprocessPreset = NEURONARR
 
 def _prepare(recording: Recording, preset: PreprocessPreset, stream: bool) -> Stream:
     """Inspect the recording, write down all that will be done to it, and get ready to do it."""
-    stretches = _stretches(recording)
+    stretches = recording.stretches
     clean = inspect_signal(recording.signal_uv, recording.sfreq, stretches)
     head, rows = _repaired(recording, clean)
     plan = None if preset.reference is None else plan_reference(head.ch_names, preset.reference)
@@ -180,12 +179,6 @@ def _process(
 
         for chunk in filter_stretch(read, (len(rows), stop - start), steps, stream):
             yield plan.apply(chunk) if plan else chunk
-
-
-def _stretches(recording: Recording) -> list[tuple[int, int]]:
-    n_times = recording.signal_uv.shape[1]
-    cuts = {min(max(round(t * recording.sfreq), 0), n_times) for t in recording.breaks_s} | {0, n_times}
-    return list(pairwise(sorted(cuts)))
 
 
 def _filtered(

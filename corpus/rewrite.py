@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from corpus.build import PARTS
 from corpus.datasets import get_dataset
 from corpus.findings import Findings
 from corpus.labels import words_of
@@ -13,7 +14,6 @@ from corpus.refine import Teacher, Visibility, refine
 from corpus.segment import Segment
 from corpus.store import BuildInfo, CorpusReader, Row, assemble, read_manifest, write_part
 
-PARTS = ".parts"
 CACHE = ".answers"  # below the new corpus; kept, so that a later run asks only what is new
 
 

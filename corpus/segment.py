@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -49,7 +48,7 @@ def segment_recording(recording: Recording, duration_s: float = SEGMENT_S, histo
     """
     length = round(duration_s * recording.sfreq)
     segments: list[Segment] = []
-    for start, stop in continuous_stretches(recording):
+    for start, stop in recording.stretches:
         first = len(segments)
         for begin in range(start, stop - length + 1, length):
             index = len(segments)
@@ -118,13 +117,6 @@ class _Window:
             self._at = max(self._at, min(start, self._at + self._held.shape[1]))
             self._held = np.concatenate([kept, chunk], axis=1)
         return self._held[:, start - self._at : stop - self._at].copy()
-
-
-def continuous_stretches(recording: Recording) -> list[tuple[int, int]]:
-    """Sample ranges [start, stop) between the breaks of a recording."""
-    n_times = recording.signal_uv.shape[1]
-    cuts = sorted({min(max(round(t * recording.sfreq), 0), n_times) for t in recording.breaks_s} | {0, n_times})
-    return list(pairwise(cuts))
 
 
 def stack_signals(segments: Sequence[Segment]) -> np.ndarray:

@@ -136,6 +136,7 @@ def draw_segment(record: Record) -> "Figure":
         bands.bar(place + 0.2, history, 0.4, color=GREY, label="history")
     bands.set(xticks=place, xticklabels=[band.replace("_", "-") for band in BANDS], yscale="log", ylabel="µV²")
     bands.tick_params(labelsize=8)
+    bands.tick_params(axis="x", rotation=30)
     bands.legend(frameon=False)
     return figure
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,13 @@ class Recording:
     def n_chans(self) -> int:
         """Number of channels."""
         return self.signal_uv.shape[0]
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """Samples [start, stop) of every continuous stretch, in order."""
+        n_times = self.signal_uv.shape[1]
+        cuts = {min(max(round(t * self.sfreq), 0), n_times) for t in self.breaks_s} | {0, n_times}
+        return list(pairwise(sorted(cuts)))
 
     def with_step(self, text: str, **changes: Any) -> "Recording":
         """A new recording with `changes` applied and `text` added to what was done (`provenance.steps`)."""

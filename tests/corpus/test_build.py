@@ -132,7 +132,9 @@ def test_sides_hold_persons_apart_and_follow_the_policy(recordings: Path, tmp_pa
         sides.setdefault(reader[i].row.subject, set()).add(reader[i].row.split)
     assert sorted(len(found) for found in sides.values()) == [1, 1, 1, 1]
     assert {next(iter(found)) for found in sides.values()} == {"train", "val", "test"}
-    assert read_manifest(tmp_path)["splits"]["seed"] == 3
+    manifest = read_manifest(tmp_path)
+    assert (manifest["splits"]["seed"], manifest["seeds"]["split"]) == (3, 3)
+    assert manifest["version"]
 
 
 def test_history_k_and_the_cap_are_obeyed(recordings: Path, tmp_path: Path) -> None:
