@@ -14,9 +14,12 @@ from corpus.artifacts import detect_in_all
 from corpus.describe import write_narrative
 from corpus.features import MIN_POWER_UV2, Features, extract_features
 from corpus.findings import Fact, Findings, find
+from corpus.montage import electrode_positions
 from corpus.recording import Recording
 from corpus.segment import HISTORY_K, SEGMENT_S, Segment, stack_signals
 from corpus.store import CorpusReader
+
+SCALP_RADIUS_M = 0.08  # of the electrodes of the head's equator
 
 
 @dataclass(eq=False)
@@ -121,6 +124,8 @@ class Augmentation:
             because each layout has a topomap operator of its own).
         whole_below: layouts of fewer electrodes than this are kept whole.
         channel_gain: standard deviation of a log gain a channel, the same over a crop and its history.
+        spatial_gain: standard deviation of a log gain at the edge of the scalp, which falls evenly to its opposite at
+            the other edge, along a random direction: one side or region becomes stronger.
         band_gain: standard deviation of a log gain of the spectrum that changes between history and crop.
     """
 
@@ -130,6 +135,7 @@ class Augmentation:
     subsets: int = 4
     whole_below: int = 16
     channel_gain: float = 0.3
+    spatial_gain: float = 0.0
     band_gain: float = 0.4
 
 
@@ -229,7 +235,7 @@ class CropDataset(Dataset[Batch]):
         begin = int(rng.integers(start, stop - (depth + 1) * length + 1))
         windows = signal[kept, begin : begin + (depth + 1) * length].reshape(len(kept), depth + 1, length)
         if aug is not None:
-            windows = _augment(rng, windows, aug, self._sfreq)
+            windows = _augment(rng, windows, aug, self._sfreq, names)
         return [
             Segment(
                 index=offset + i,
@@ -313,10 +319,16 @@ class EpochSampler(Sampler[int]):
         return iter(range(first, first + self.n_batches))
 
 
-def _augment(rng: np.random.Generator, windows: np.ndarray, aug: Augmentation, sfreq: float) -> np.ndarray:
+def _augment(
+    rng: np.random.Generator, windows: np.ndarray, aug: Augmentation, sfreq: float, ch_names: tuple[str, ...]
+) -> np.ndarray:
     """Gains a channel and, for the last of the windows (C, K + 1, T), a smooth random gain over the spectrum."""
-    gain = np.exp(rng.normal(0, 0.3) + rng.normal(0, aug.channel_gain, len(windows)) * (rng.random() < 0.5))
-    windows = (windows * gain[:, None, None]).astype(np.float32)
+    log_gain = rng.normal(0, 0.3) + rng.normal(0, aug.channel_gain, len(windows)) * (rng.random() < 0.5)
+    if aug.spatial_gain and rng.random() < 0.5:
+        direction = rng.normal(size=2)
+        towards = electrode_positions(ch_names)[:, :2] @ (direction / np.linalg.norm(direction))
+        log_gain = log_gain + rng.normal(0, aug.spatial_gain) * towards / SCALP_RADIUS_M
+    windows = (windows * np.exp(log_gain)[:, None, None]).astype(np.float32)
     if rng.random() < 0.5:
         freqs = np.fft.rfftfreq(windows.shape[-1], 1 / sfreq)
         knots = np.array([1.0, 4.0, 8.0, 12.0, 30.0, 50.0, 75.0])

@@ -228,10 +228,18 @@ class SignalEncoder(nn.Module):
             (B, C * A, D), channel-major: all seconds of the first channel, then of the second.
         """
         _check_signal(signal_uv, ch_names, first_patch)
-        rows = torch.tensor(channel_rows(ch_names), device=signal_uv.device)
+        return self.transform(self.embed_patches(signal_uv), ch_names, first_patch)
+
+    def embed_patches(self, signal_uv: Tensor) -> Tensor:
+        """Convolve each patch of windows (B, C, T) in microvolts on its own -> (B, C * A, D), channel-major."""
         patches = rearrange(to_labram_unit(signal_uv), "b c (a l) -> b (c a) l", l=PATCH_SAMPLES)
-        tokens = self.patch_embed(patches.to(self.cls_token.dtype))
-        time = self.time_embed[0, first_patch : first_patch + signal_uv.shape[-1] // PATCH_SAMPLES]  # (A, D)
+        return self.patch_embed(patches.to(self.cls_token.dtype))
+
+    def transform(self, tokens: Tensor, ch_names: Sequence[str], first_patch: int = 0) -> Tensor:
+        """Tell tokens (B, C * A, D) of `embed_patches` their channel and second, and let them attend; same shape."""
+        rows = torch.tensor(channel_rows(ch_names), device=tokens.device)
+        n_patches = tokens.shape[1] // len(ch_names)
+        time = self.time_embed[0, first_patch : first_patch + n_patches]  # (A, D)
         position = self.pos_embed[0][1 + rows].unsqueeze(1) + time  # (C, A, D)
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(tokens), -1, -1)
         x = torch.cat([cls, tokens + position.flatten(0, 1)], dim=1)  # (B, 1 + N, D)

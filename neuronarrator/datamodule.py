@@ -1,18 +1,22 @@
 """Recordings to batches for the tasks: random crops for training, segments in order for validation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from corpus.dataset import Augmentation, Batch, CropDataset, EpochSampler, NarrationDataset, segment_batches
+from corpus.datasets import Entry, get_dataset
 from corpus.findings import find_recording
-from corpus.preprocess import load_recording, preprocess
-from corpus.recording import Recording
+from corpus.preprocess import NEURONARRATOR, load_recording, pick_channels, preprocess
+from corpus.recording import Recording, RecordingError
 from corpus.simulate import random_preset, simulate
+from corpus.splits import plan_splits
 
 
 @dataclass
@@ -21,19 +25,41 @@ class Source:
 
     Attributes:
         root: its folder.
-        train: patterns of the training files below it.
+        dataset: name of its adapter in `corpus.datasets`, which gives each person the side that `corpus build` gives
+            by default; None: any files that MNE reads, chosen by the patterns.
+        train: patterns of the training files below the folder.
         val: patterns of the validation files; no file may match both.
         weight: how often its training recordings are drawn, relative to their length; the simulated ones have 1.
     """
 
     root: str
+    dataset: str | None = None
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
     weight: float = 1.0
 
-    def files(self, patterns: Sequence[str]) -> list[Path]:
-        """The files that match any of the patterns, sorted."""
-        return sorted({path for pattern in patterns for path in Path(self.root).glob(pattern)})
+    def __post_init__(self) -> None:
+        if self.dataset is not None and (self.train or self.val):
+            raise ValueError(f"got patterns and dataset {self.dataset!r}, expected one of them: the adapter has sides")
+
+    def entries(self, side: Literal["train", "val"]) -> list[Entry]:
+        """The recordings of one side, sorted."""
+        if self.dataset is None:
+            patterns = self.train if side == "train" else self.val
+            paths = {path for pattern in patterns for path in Path(self.root).glob(pattern)}
+            return [Entry(str(path), str(path), path) for path in sorted(paths)]
+        dataset = get_dataset(self.dataset)
+        entries = list(dataset.entries(Path(self.root)))
+        sides = plan_splits([(dataset.card, entries)]).sides
+        return [entry for entry in entries if sides[dataset.card.name, entry.id] == side]
+
+    def load(self, entry: Entry) -> Recording:
+        """Read and preprocess one recording; RecordingError where it cannot be used."""
+        if self.dataset is None:
+            return load_recording(entry.path)
+        dataset = get_dataset(self.dataset)
+        preset = replace(NEURONARRATOR, notch=dataset.card.mains_hz or "auto")
+        return preprocess(*pick_channels(dataset.load(entry).recording, preset))
 
 
 class BatchList(Dataset[Batch]):
@@ -84,34 +110,33 @@ class NarrationDataModule(L.LightningDataModule):
         """Read and preprocess every recording once; they stay in memory."""
         if hasattr(self, "train_crops"):
             return
-        weights = {path: source.weight for source in self.sources for path in source.files(source.train)}
-        train = list(weights)
-        val = [path for source in self.sources for path in source.files(source.val)]
-        if shared := set(train) & set(val):
+        train = [(source, entry) for source in self.sources for entry in source.entries("train")]
+        val = [(source, entry) for source in self.sources for entry in source.entries("val")]
+        if shared := {entry.path for _, entry in train} & {entry.path for _, entry in val}:
             raise ValueError(f"got {len(shared)} files in training and validation, expected none: split by subject")
         if not train and not self.hparams["simulated"]:
             roots = [source.root for source in self.sources]
             raise FileNotFoundError(
-                f"got no training file below {roots}, expected recordings: correct root or patterns"
+                f"got no training recording below {roots}, expected some: correct root, dataset or patterns"
             )
         seed = self.hparams["seed"]
-        recordings = [load_recording(path) for path in tqdm(train, desc="training recordings", unit="file")]
-        recordings += self._simulate(seed, self.hparams["simulated"])
+        loaded = list(_load(train, "training recordings"))
+        simulated = self._simulate(seed, self.hparams["simulated"])
         self.train_crops = CropDataset(
-            recordings,
+            [*(recording for _, recording in loaded), *simulated],
             batch_size=self.hparams["batch_size"],
             n_batches=self.hparams["batches_per_epoch"],
             seed=seed,
             history_k=self.hparams["history_k"],
             narrate=self.hparams["narrate"],
             augmentation=self.augmentation,
-            weights=[*weights.values(), *[1.0] * self.hparams["simulated"]],
+            weights=[*(source.weight for source, _ in loaded), *[1.0] * len(simulated)],
         )
         self.val_batches = BatchList(
             [
                 batch
-                for path in tqdm(val, desc="validation recordings", unit="file")
-                for batch in segment_batches(find_recording(load_recording(path)), self.hparams["batch_size"])
+                for _, recording in _load(val, "validation recordings")
+                for batch in segment_batches(find_recording(recording), self.hparams["batch_size"])
             ]
         )
 
@@ -132,6 +157,15 @@ class NarrationDataModule(L.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: object, dataloader_idx: int) -> Batch:
         """Batches know how to move themselves."""
         return batch.to(device)  # type: ignore[arg-type]
+
+
+def _load(chosen: Sequence[tuple[Source, Entry]], what: str) -> Iterator[tuple[Source, Recording]]:
+    """The recordings with their sources; one that cannot be used is left out with a warning."""
+    for source, entry in tqdm(chosen, desc=what, unit="file"):
+        try:
+            yield source, source.load(entry)
+        except RecordingError as error:
+            warnings.warn(f"left out of {what}: {error}", stacklevel=2)
 
 
 class CorpusDataModule(L.LightningDataModule):
