@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus.chains import solve_chains
 from corpus.recording import Recording, RecordingError, SetAside, SignalReader
 
 MIN_SPATIAL_ELECTRODES = 4
@@ -57,11 +58,14 @@ def pick_eeg(recording: Recording) -> Recording:
 
     "EEG Fp1-REF", "Fp1-A2", "POL Fp1", "FP1" and "Fp1.." are Fp1. Two scalp electrodes in one name are a bipolar
     derivation, except where all names share one midline electrode ("C3-Cz", "C4-Cz"): that one is the reference.
+    Where there are derivations only, and they link electrodes of both sides, the electrodes are computed from them.
 
     Raises:
         RecordingError: no scalp electrode with a changing signal, or amplitudes that cannot be microvolts.
     """
     names, why = _resolve(recording.ch_names)
+    if not any(names) and (unchained := _unchain(recording, why)) is not None:
+        return pick_eeg(unchained)
     rows = [i for i, name in enumerate(names) if name]
     if not rows:
         raise RecordingError(_nothing_found(recording, why))
@@ -87,6 +91,41 @@ def pick_eeg(recording: Recording) -> Recording:
         defects=tuple(replace(d, ch_name=kept[d.ch_name]) for d in recording.defects if d.ch_name in kept),
         set_aside=recording.set_aside + aside,
         warnings=recording.warnings + few_electrodes(len(rows)),
+    )
+
+
+def _unchain(recording: Recording, why: list[str]) -> Recording | None:
+    """Electrodes against their average, from bipolar derivations; None where these do not link the sides."""
+    lowest, highest = _extent(recording.signal_uv)
+    derived = {
+        i: (first, second)
+        for i, (first, second, _) in enumerate(map(_parse, recording.ch_names))
+        if first and second and lowest[i] < highest[i]
+    }
+    if not derived:
+        return None
+    names, weights = solve_chains(list(derived.values()))
+    if len(names) < MIN_SPATIAL_ELECTRODES or not {"left", "right"} <= {side_of(name) for name in names}:
+        return None
+    used = {i for i, (first, _) in derived.items() if first in names}
+    chosen = list(derived)
+    signal_uv = recording.signal_uv
+    if isinstance(signal_uv, SignalReader):
+        part = signal_uv.select(chosen)
+        signal_uv = SignalReader(lambda start, stop: weights @ part[:, start:stop], (len(names), part.shape[1]))
+    else:
+        signal_uv = weights @ signal_uv[chosen]
+    rest = ((name, why[i]) for i, name in enumerate(recording.ch_names) if i not in used)
+    return recording.with_step(
+        f"{len(names)} electrodes computed from {len(used)} bipolar derivations, against their average",
+        signal_uv=signal_uv,
+        ch_names=names,
+        defects=(),  # a gap of a derivation is one of every electrode and stays as missing samples
+        set_aside=recording.set_aside + tuple(SetAside(name, text) for name, text in rest),
+        warnings=(
+            *recording.warnings,
+            "electrodes were computed from bipolar derivations: their reference is their own average",
+        ),
     )
 
 
@@ -154,7 +193,10 @@ def _file(recording: Recording) -> str:
 def _nothing_found(recording: Recording, why: list[str]) -> str:
     found = ", ".join(recording.ch_names[:8]) + (", ..." if recording.n_chans > 8 else "")
     if any(text.startswith("bipolar") for text in why):
-        hint = "expected electrodes against a common reference; export the recording in its referential montage"
+        hint = (
+            "expected electrodes against a common reference, or derivations that link those of both sides; export the "
+            "recording in its referential montage"
+        )
     else:
         hint = 'expected names of the 10-20 system such as "Fp1", "EEG C3-REF" or "O2.."; rename the channels'
     return f"{_file(recording)}got no EEG channel among {recording.n_chans} ({found}), {hint}"

@@ -24,14 +24,13 @@ CARD = DatasetCard(
     aliases=("chb-mit",),
     role="image",
     licence="ODC-By 1.0",
-    access="open, https://physionet.org/content/chbmit/1.0.0/. Bipolar derivations only: corpus.montage.pick_eeg wants "
-    "electrodes against a common reference, so it sets all of them aside and refuses the recording",
+    access="open, https://physionet.org/content/chbmit/1.0.0/. Bipolar derivations only: where they "
+    "link both sides, corpus.montage.pick_eeg computes 18 electrodes from them, against their average",
     citation="Shoeb 2009, PhD thesis, MIT; Goldberger et al. 2000, doi:10.1161/01.CIR.101.23.e215; doi:10.13026/C2K01R",
     expected_recordings=686,
     expected_subjects=23,
-    why_counts_differ="Not among the paper's datasets; CerebraGloss leaves it out because it is bipolar, and without "
-    "derivations as channels no segment comes from it here either. PhysioNet's page speaks of 664 files, its RECORDS "
-    "lists 686; the 24 cases are 23 persons, as chb21 is chb01.",
+    why_counts_differ="Not among the paper's datasets; CerebraGloss leaves it out because it is bipolar. "
+    "PhysioNet's page speaks of 664 files, its RECORDS lists 686; the 24 cases are 23 persons, as chb21 is chb01.",
     sfreq=256.0,
     reference="none: mostly 23 derivations of neighbouring electrodes (double banana and others, T8-P8 twice); a few "
     "files have other channels",

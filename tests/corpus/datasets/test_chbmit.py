@@ -171,10 +171,12 @@ def test_missing_or_unbalanced_summary_is_refused(root):
         load(root, "chb24_01")
 
 
-def test_bipolar_derivations_are_set_aside_as_the_card_says(root):
-    with pytest.raises(RecordingError, match="expected electrodes against a common reference"):
-        pick_eeg(load(root, "chb01_01").recording)
-    assert "pick_eeg" in DATASET.card.access
+def test_electrodes_follow_from_the_linked_derivations(root):
+    picked = pick_eeg(load(root, "chb01_01").recording)
+    assert picked.n_chans == 18
+    assert {"Fp1", "T7", "O2", "FT9", "FT10"} <= set(picked.ch_names)
+    assert {aside.name for aside in picked.set_aside} == {"FZ-CZ", "CZ-PZ"}  # linked to no other electrode
+    np.testing.assert_allclose(picked.signal_uv.mean(0), 0, atol=1e-9)
 
 
 def test_another_folder_is_refused(tmp_path):
