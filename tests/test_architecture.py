@@ -27,10 +27,10 @@ FORBIDDEN = {  # package -> what none of its modules may import, not even inside
 }
 NEVER = {"tests", "notebooks"}
 ORDER = (  # of the modules of corpus: each may import those before it
-    "recording", "datasets", "chains", "montage", "fir", "resampling", "filtering", "damage", "repair", "reference", "preprocess",
-    "segment", "areas", "bands", "features", "artifacts", "artifacts_full", "waveforms", "findings", "background",
-    "describe", "claims", "caption", "labels", "refine", "topomap", "simulate", "splits", "store", "duplicates",
-    "audit", "engines", "build", "rewrite", "stats", "dataset",
+    "recording", "datasets", "chains", "montage", "fir", "resampling", "filtering", "damage", "repair", "reference",
+    "preprocess", "segment", "areas", "bands", "features", "artifacts", "artifacts_full", "waveforms", "findings",
+    "background", "describe", "claims", "caption", "labels", "refine", "topomap", "simulate", "splits", "store",
+    "duplicates", "audit", "engines", "build", "rewrite", "stats", "dataset",
 )  # fmt: skip
 OPTIONAL = {
     "ray",
