@@ -2,10 +2,13 @@
 
 python benchmarks/preprocess.py                    # simulated recordings and memory, a minute
 python benchmarks/preprocess.py --data FOLDER      # and real ones, from a folder that holds eegmat/, eegmmidb/, ...
+python benchmarks/preprocess.py --data FOLDER --real   # those alone, half a minute
 python benchmarks/preprocess.py --short            # seconds: 4 minutes and 1 hour instead of 20 minutes and 24 hours
 
-Prints one JSON object. Times are the best of some runs, in seconds of the clock and of this process's CPU (the second
-is steadier on a busy machine). Differences are in microvolts: over the whole recording, and without both ends.
+Prints one JSON object, and a line for each recording as it is done. Both sides run in turns, once each without being
+counted; times are medians, of the clock and of this process's CPU (which is steadier on a busy machine), and so are the
+ratios, of neighbouring runs. Stages are in microseconds of CPU for a second of one channel. Differences are in
+microvolts: over the whole recording, and without both ends.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import numpy as np
 
 from corpus.montage import pick_eeg
 from corpus.preprocess import PreprocessPreset, preprocess, preprocess_stream
+from corpus.preprocess.repair import inspect_signal
 from corpus.recording import Recording, SignalReader, read_recording
 
 SEED = 0
@@ -60,33 +64,52 @@ def run_mne(recording: Recording) -> np.ndarray:
         return mne.filter.resample(x, up=200.0, down=sfreq, npad="auto") if sfreq != 200 else x
 
 
-def measure_time(work: Callable[[], np.ndarray], repeats: int) -> tuple[np.ndarray, float, float]:
-    """Result, seconds of the clock and of the CPU, best of `repeats` after one that does not count."""
-    result, clock, cpu = work(), [], []
-    for _ in range(repeats):
-        start = time.perf_counter(), time.process_time()
-        result = work()
-        clock.append(time.perf_counter() - start[0])
-        cpu.append(time.process_time() - start[1])
-    return result, min(clock), min(cpu)
+def measure(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, np.ndarray]:
+    """Seconds of the clock and of the CPU of each side, (repeats, 2); the sides in turns, after a round that is not."""
+    times = {name: np.empty((repeats + 1, 2)) for name in sides}
+    for i in range(repeats + 1):
+        for name, work in sides.items():
+            start = time.perf_counter(), time.process_time()
+            work()
+            times[name][i] = time.perf_counter() - start[0], time.process_time() - start[1]
+    return {name: seconds[1:] for name, seconds in times.items()}
 
 
 def compare(name: str, recording: Recording, repeats: int) -> dict[str, object]:
     preset = PreprocessPreset(notch=NOTCH)
-    theirs, mne_s, mne_cpu_s = measure_time(lambda: run_mne(recording), repeats)
-    ours, our_s, our_cpu_s = measure_time(lambda: preprocess(recording, preset).signal_uv, repeats)
-    streamed = np.concatenate(list(preprocess_stream(recording, preset).chunks), axis=1)
-    difference = np.abs(ours - theirs).max(axis=0)
-    edges = [round(seconds * 200) for seconds in EDGE_S]
-    return {
+    times = measure(
+        {
+            "mne": lambda: run_mne(recording),
+            "ours": lambda: preprocess(recording, preset),
+            "inspection": lambda: inspect_signal(recording.signal_uv, recording.sfreq, recording.stretches),
+        },
+        repeats,
+    )
+    clock, cpu = np.median(times["mne"] / times["ours"], axis=0)
+    stages = {side: np.median(seconds[:, 1]) * 1e6 / recording.n_chans for side, seconds in times.items()}
+    stages["filters"] = stages["ours"] - stages["inspection"]
+    report = {
         "recording": name,
         "channels": recording.n_chans,
         "sfreq": recording.sfreq,
         "duration_s": round(recording.duration_s),
-        "mne_x_real_time": round(recording.duration_s / mne_s),
-        "ours_x_real_time": round(recording.duration_s / our_s),
-        "ratio": round(mne_s / our_s, 2),
-        "ratio_of_cpu_time": round(mne_cpu_s / our_cpu_s, 2),
+        "x_real_time": {k: round(recording.duration_s / np.median(times[k][:, 0])) for k in ("mne", "ours")},
+        "ratio": round(float(clock), 2),
+        "ratio_of_cpu_time": round(float(cpu), 2),
+        "us_a_channel_second": {side: round(float(us / recording.duration_s), 2) for side, us in stages.items()},
+        **differences(recording, preset),
+    }
+    print(f"{name}: {clock:.2f} times as fast as MNE, {cpu:.2f} by CPU time", file=sys.stderr, flush=True)
+    return report
+
+
+def differences(recording: Recording, preset: PreprocessPreset) -> dict[str, object]:
+    """How far the result is from MNE's, and a stream from the result."""
+    theirs, ours = run_mne(recording), preprocess(recording, preset).signal_uv
+    streamed = np.concatenate(list(preprocess_stream(recording, preset).chunks), axis=1)
+    difference = np.abs(ours - theirs).max(axis=0)
+    edges = [round(seconds * 200) for seconds in EDGE_S]
+    return {
         "largest_uv": round(float(np.abs(theirs).max()), 1),
         "difference_uv_without_s_at_each_end": {
             f"{seconds:g}": float(f"{difference[edge : len(difference) - edge].max():.2g}")
@@ -126,24 +149,37 @@ def stream_long(hours: float, n_chans: int, sfreq: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of real recordings; those that are there are measured")
+    parser.add_argument("--real", action="store_true", help="the real recordings alone")
     parser.add_argument("--short", action="store_true", help="seconds instead of minutes")
     parser.add_argument("--stream", nargs=3, type=float, metavar=("HOURS", "CHANNELS", "HZ"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.stream:
         hours, n_chans, sfreq = arguments.stream
-        return stream_long(hours, int(n_chans), sfreq)
-    minutes, hours, repeats = (4, 1, 2) if arguments.short else (20, 24, 5)
+        stream_long(hours, int(n_chans), sfreq)
+    else:
+        print(json.dumps(run(arguments), indent=2))
+
+
+def run(arguments: argparse.Namespace) -> dict[str, object]:
     found = [arguments.data / file for file in REAL if (arguments.data / file).is_file()] if arguments.data else []
-    results = [
-        compare(path.relative_to(arguments.data).as_posix(), pick_eeg(read_recording(path)), repeats) for path in found
-    ]
-    results += [compare(f"simulated {n}", simulate(60 * minutes, n, 250.0), repeats) for n in (19, 32)]
+    results = []
+    for path in found:
+        recording = pick_eeg(read_recording(path))
+        results.append(compare(path.relative_to(arguments.data).as_posix(), recording, 5 if arguments.short else 15))
+    if arguments.real:
+        return {"results": results, **machine()}
+    minutes, hours = (4, 1) if arguments.short else (20, 24)
+    results += [compare(f"simulated {n}", simulate(60 * minutes, n, 250.0), 3) for n in (19, 32)]
     memory = []
     for case in ((hours / 4, 32, 250), (hours, 32, 250)):
         command = [sys.executable, __file__, "--stream", *map(str, case)]
         memory.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-    machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    print(json.dumps({"results": results, "memory": memory, "numpy": np.__version__, **machine}, indent=2))
+    return {"results": results, "memory": memory, **machine()}
+
+
+def machine() -> dict[str, object]:
+    cpu = platform.processor() or platform.machine()
+    return {"cpu": cpu, "cores": os.cpu_count(), "load": os.getloadavg()[0], "numpy": np.__version__}
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import numpy as np
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from corpus.areas import nearest_rows
-from corpus.damage import MISSING
-from corpus.features import BANDS, CHUNK, Features
+from corpus.features import BANDS, Features, chunks
+from corpus.preprocess.damage import MISSING
 from corpus.recording import Defect
-from corpus.segment import Segment, stack_signals
+from corpus.segment import Segment
+from corpus.spectra import median
 
 ARTIFACT_KINDS = ("blink", "muscle", "electrode", "flat", "missing")
 FRONTAL_POLE = ("Fp1", "Fp2", "Fpz", "AF7", "AF8", "AF3", "AF4")  # where a blink is largest, best first
@@ -49,13 +50,20 @@ def detect_in_all(
 ) -> list[list[Artifact]]:
     """`detect_artifacts` of many segments of one layout, measured together: the same artifacts, in half of the time."""
     found: list[list[Artifact]] = []
-    for start in range(0, len(segments), CHUNK):
-        part, measured = segments[start : start + CHUNK], features[start : start + CHUNK]
-        signal = stack_signals(part)
-        rules = (find_blinks(part, signal), find_flat(part, signal), find_electrode(part, signal))
-        for segment, own, blinks, flats, electrodes in zip(part, measured, *rules, strict=True):
-            artifacts = [*blinks, *find_muscle(segment, own), *flats, *electrodes, *_defective(segment, defects)]
-            found.append(sorted(artifacts, key=lambda artifact: (artifact.start_s, artifact.kind)))
+    for part, signal in chunks(segments):
+        found += detect_together(segments[part], signal, features[part], defects)
+    return found
+
+
+def detect_together(
+    segments: Sequence[Segment], signal_uv: np.ndarray, features: Sequence[Features], defects: Sequence[Defect] = ()
+) -> list[list[Artifact]]:
+    """As `detect_in_all`, of a few segments whose signals are stacked already, (S, C, T)."""
+    found = []
+    rules = (find_blinks(segments, signal_uv), find_flat(segments, signal_uv), find_electrode(segments, signal_uv))
+    for segment, own, blinks, flats, electrodes in zip(segments, features, *rules, strict=True):
+        artifacts = [*blinks, *find_muscle(segment, own), *flats, *electrodes, *_defective(segment, defects)]
+        found.append(sorted(artifacts, key=lambda artifact: (artifact.start_s, artifact.kind)))
     return found
 
 
@@ -88,10 +96,10 @@ def _blinks(segment: Segment, frontal: np.ndarray, names: list[str]) -> list[Art
     peaks, shape = find_peaks(frontal, prominence=BLINK_UV, width=width)
     if not len(peaks):
         return []
-    everywhere = np.median(below_eye_hz(segment.signal_uv, segment.sfreq)[:, peaks], axis=0)
+    everywhere = median(below_eye_hz(segment.signal_uv, segment.sfreq)[:, peaks].T)
     found = []
-    for peak, half_width, median in zip(peaks, shape["widths"], everywhere, strict=True):
-        if frontal[peak] >= BLINK_GRADIENT * max(float(median), 0.0):
+    for peak, half_width, middle in zip(peaks, shape["widths"], everywhere, strict=True):
+        if frontal[peak] >= BLINK_GRADIENT * max(float(middle), 0.0):
             duration = 2 * half_width / segment.sfreq
             start = segment.start_s + max(peak / segment.sfreq - duration / 2, 0.0)
             found.append(Artifact("blink", tuple(names), start, duration, float(frontal[peak]), "µV"))
@@ -102,9 +110,9 @@ def find_muscle(segment: Segment, features: Features) -> list[Artifact]:
     """Channels whose power at 30-75 Hz exceeds `MUSCLE_UV2`, as one artifact over the segment."""
     bands = list(BANDS)
     fast = features.channel_band_power_uv2[:, [bands.index("gamma"), bands.index("high_gamma")]].sum(-1)
-    names = tuple(name for name, much in zip(segment.ch_names, fast > MUSCLE_UV2, strict=True) if much)
-    if not names:
+    if not fast.max() > MUSCLE_UV2:
         return []
+    names = tuple(name for name, much in zip(segment.ch_names, fast > MUSCLE_UV2, strict=True) if much)
     return [Artifact("muscle", names, segment.start_s, segment.duration_s, float(fast.max()), "µV²")]
 
 
@@ -113,9 +121,9 @@ def find_electrode(segments: Sequence[Segment], signal_uv: np.ndarray) -> list[l
     found: list[list[Artifact]] = [[] for _ in segments]
     if len(segments[0].ch_names) < 4:
         return found
-    extent = np.ptp(signal_uv, axis=-1)
-    median = np.median(extent, axis=1, keepdims=True)
-    for s, i in np.argwhere((extent > ELECTRODE_UV) & (extent > ELECTRODE_RATIO * median)):
+    extent = signal_uv.max(-1) - signal_uv.min(-1)
+    usual = median(extent)[:, None]
+    for s, i in np.argwhere((extent > ELECTRODE_UV) & (extent > ELECTRODE_RATIO * usual)):
         segment = segments[s]
         others = nearest_rows(segment.ch_names)[i, :3]
         pair = np.stack([segment.signal_uv[i], segment.signal_uv[others].mean(0)])
@@ -132,7 +140,8 @@ def find_flat(segments: Sequence[Segment], signal_uv: np.ndarray) -> list[list[A
     window = round(sfreq / 2)
     count = signal_uv.shape[-1] // window
     blocks = signal_uv[..., : count * window].reshape(*signal_uv.shape[:-1], count, window)
-    maybe = np.ptp(blocks[..., :: max(window // PROBES, 1)], axis=-1) < FLAT_UV
+    probes = np.moveaxis(blocks[..., :: max(window // PROBES, 1)], -1, 0)  # few: one by one, each for all blocks
+    maybe = np.maximum.reduce(probes) - np.minimum.reduce(probes) < FLAT_UV
     for s, i in np.argwhere(maybe.sum(-1) * window / sfreq >= FLAT_S):
         still = np.ptp(blocks[s, i], axis=-1) < FLAT_UV
         edges = np.flatnonzero(np.diff(np.concatenate([[0], still, [0]])))

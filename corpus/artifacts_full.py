@@ -4,13 +4,14 @@ They stand apart from `corpus.artifacts` because narratives state only the kinds
 no thresholds: ours are the constants below.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.signal import find_peaks
 
 from corpus.areas import pair_rows
-from corpus.artifacts import ARTIFACT_KINDS, Artifact, detect_in_all
+from corpus.artifacts import ARTIFACT_KINDS, Artifact, detect_together
 from corpus.features import Features, chunks
 from corpus.montage import region_of
 from corpus.recording import Defect
@@ -41,15 +42,28 @@ def detect_artifacts_full(
     segments: Sequence[Segment], features: Sequence[Features], defects: Sequence[Defect] = ()
 ) -> list[list[Artifact]]:
     """Artifacts of every kind in `FULL_KINDS`, of segments of one layout, those of `detect_artifacts` among them."""
-    found = detect_in_all(segments, features, defects)
+    found: list[list[Artifact]] = []
     for part, signal in chunks(segments):
-        own = segments[part]
-        slow, rate = block_means(signal, own[0].sfreq)
-        rules = (find_gaze(own, slow, rate), find_respiration(own, slow, rate), find_extreme(own, signal))
-        for index, more in zip(range(part.start, part.stop), zip(*rules, strict=True), strict=True):
-            artifacts = [*found[index], *(artifact for rule in more for artifact in rule)]
-            artifacts += find_global_bad(segments[index], artifacts)
-            found[index] = sorted(artifacts, key=lambda artifact: (artifact.start_s, artifact.kind))
+        found += detect_full_together(segments[part], signal, features[part], defects)
+    return found
+
+
+def detect_full_together(
+    segments: Sequence[Segment], signal_uv: np.ndarray, features: Sequence[Features], defects: Sequence[Defect] = ()
+) -> list[list[Artifact]]:
+    """As `detect_artifacts_full`, of a few segments whose signals are stacked already, (S, C, T)."""
+    found = []
+    slow, rate = block_means(signal_uv, segments[0].sfreq)
+    rules = (
+        detect_together(segments, signal_uv, features, defects),
+        find_gaze(segments, slow, rate),
+        find_respiration(segments, slow, rate),
+        find_extreme(segments, signal_uv),
+    )
+    for segment, own in zip(segments, zip(*rules, strict=True), strict=True):
+        artifacts = [artifact for rule in own for artifact in rule]
+        artifacts += find_global_bad(segment, artifacts)
+        found.append(sorted(artifacts, key=lambda artifact: (artifact.start_s, artifact.kind)))
     return found
 
 
@@ -77,16 +91,24 @@ def find_gaze(segments: Sequence[Segment], slow_uv: np.ndarray, rate: float) -> 
         return [[] for _ in segments]
     eyes = slow_uv[:, [ch_names.index(name) for name in names]]
     eyes = eyes - np.median(eyes, axis=-1, keepdims=True)
-    pairs = [pair for pair in pair_rows(ch_names) if region_of(ch_names[pair[0]]) not in ("frontal", "temporal")]
-    found = []
-    for segment, (left, right), whole in zip(segments, eyes, slow_uv, strict=True):
-        elsewhere = np.abs(np.median([whole[j] - whole[i] for i, j in pairs], axis=0)) if pairs else 0 * left
-        own = []
+    moved = np.flatnonzero(np.ptp(eyes[:, 0] - eyes[:, 1], axis=-1) >= GAZE_UV).tolist()
+    elsewhere = _right_less_left(slow_uv[moved], ch_names)
+    found: list[list[Artifact]] = [[] for _ in segments]
+    for s, other in zip(moved, elsewhere, strict=True):
+        left, right = eyes[s]
         for kind, away, toward in (("eye_left", right, left), ("eye_right", left, right)):
-            for start, duration, value in _saccades(toward, away, elsewhere, rate):
-                own.append(Artifact(kind, names, segment.start_s + start, duration, value, "µV"))
-        found.append(own)
+            for start, duration, value in _saccades(toward, away, other, rate):
+                found[s].append(Artifact(kind, names, segments[s].start_s + start, duration, value, "µV"))
     return found
+
+
+def _right_less_left(slow_uv: np.ndarray, ch_names: tuple[str, ...]) -> np.ndarray:
+    """Size of the median difference of the pairs that are neither frontal nor temporal, (S, T'); 0 without any."""
+    pairs = [pair for pair in pair_rows(ch_names) if region_of(ch_names[pair[0]]) not in ("frontal", "temporal")]
+    if not pairs:
+        return np.zeros_like(slow_uv[:, 0])
+    left, right = np.array(pairs).T
+    return np.abs(np.median(slow_uv[:, right] - slow_uv[:, left], axis=1))
 
 
 def _saccades(
@@ -94,8 +116,6 @@ def _saccades(
 ) -> list[tuple[float, float, float]]:
     """Start, duration and size of the deflections that make `toward` positive and `away` negative."""
     apart = toward - away
-    if np.ptp(apart) < GAZE_UV:
-        return []
     width = tuple(w * rate for w in GAZE_WIDTH_S)
     noise = 1.4826 * float(np.median(np.abs(apart)))
     peaks, shape = find_peaks(apart, prominence=max(GAZE_UV, GAZE_NOISE * noise), width=width)
@@ -162,14 +182,16 @@ def find_extreme(segments: Sequence[Segment], signal_uv: np.ndarray) -> list[lis
 
 def bad_share(segment: Segment, artifacts: Sequence[Artifact], kinds: tuple[str, ...] = BAD_KINDS) -> np.ndarray:
     """The share of the time that artifacts of some kinds take of each channel, (C,), in steps of 0.1 s."""
+    counting = [artifact for artifact in artifacts if artifact.kind in kinds]
+    if not counting:
+        return np.zeros(len(segment.ch_names))
     steps = max(round(10 * segment.duration_s), 1)
     bad = np.zeros((len(segment.ch_names), steps), dtype=bool)
-    for artifact in artifacts:
-        if artifact.kind in kinds:
-            begin = max(int(np.floor(10 * (artifact.start_s - segment.start_s))), 0)
-            end = int(np.ceil(10 * (artifact.start_s + artifact.duration_s - segment.start_s)))
-            for name in artifact.ch_names:
-                bad[segment.ch_names.index(name), begin:end] = True
+    for artifact in counting:
+        begin = max(math.floor(10 * (artifact.start_s - segment.start_s)), 0)
+        end = math.ceil(10 * (artifact.start_s + artifact.duration_s - segment.start_s))
+        for name in artifact.ch_names:
+            bad[segment.ch_names.index(name), begin:end] = True
     return bad.mean(-1)
 
 

@@ -32,6 +32,8 @@ from corpus.store import write_part as write_rows
 PARTS = ".parts"  # below the output folder, until the corpus is complete
 SKIPPED = "skipped.json"
 PIECE = 360  # segments that are measured at a time: an hour; findings about the recording are about the hour
+PRELOAD = ("corpus.build", "pyarrow", "scipy.fft")  # what every recording needs
+PART_FORMAT = 2  # another one is made anew
 
 
 @dataclass(frozen=True)
@@ -77,19 +79,21 @@ class Task:
     def name(self) -> str:
         """Of its part and note: another file, side or configuration gives another name."""
         state = self.entry.path.stat()
-        content = [self.dataset, self.entry.id, self.split, state.st_size, state.st_mtime_ns, plain_config(self.config)]
+        content = [PART_FORMAT, self.dataset, self.entry.id, self.split, state.st_size, state.st_mtime_ns]
+        content.append(plain_config(self.config))
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the processing of a recording went: segments, seconds of signal, or the problem that ended it."""
+    """How the processing of a recording went: segments, seconds of signal, size of the part, or what ended it."""
 
     dataset: str
     recording_id: str
     part: str
     n_segments: int = 0
     duration_s: float = 0.0
+    part_bytes: int = 0
     problem: str = ""
 
 
@@ -100,23 +104,32 @@ def plain_config(config: BuildConfig) -> dict[str, Any]:
 
 def process_recording(task: Task) -> Outcome:
     """Read, preprocess, measure, describe and store one recording, or find that this was done before."""
-    part = task.parts / f"{task.name}.parquet"
+    part = task.parts / f"{task.name}.arrow"
     note = part.with_suffix(".json")
-    if note.is_file():
-        return Outcome(**json.loads(note.read_text()))
+    if (before := _done_before(note, part)) is not None:
+        return before
     done = Outcome(task.dataset, task.entry.id, part.name)
     try:
         n_segments, duration_s = _write_part(task, part)
-        done = replace(done, n_segments=n_segments, duration_s=duration_s)
+        done = replace(done, n_segments=n_segments, duration_s=duration_s, part_bytes=part.stat().st_size)
     except RecordingError as error:
         done = replace(done, problem=str(error))
     except Exception as error:  # one bad recording never loses the others; the error's own text may quote a header
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"internal error, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
         done = replace(done, problem=problem)
-    with atomic(note) as stream:
+    with atomic(note, durable=False) as stream:
         stream.write(json.dumps(asdict(done)).encode())
     return done
+
+
+def _done_before(note: Path, part: Path) -> Outcome | None:
+    """What the note of an earlier run says, unless a loss of power cut it or its part short."""
+    try:
+        done = Outcome(**json.loads(note.read_text()))
+        return done if done.problem or part.stat().st_size == done.part_bytes else None
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _write_part(task: Task, part: Path) -> tuple[int, float]:
@@ -192,6 +205,10 @@ def build_corpus(
 ) -> BuildSummary:
     """Build a corpus from the published folders of datasets.
 
+    Memory does not grow with the length of a recording, because it is measured an hour at a time. So the findings about
+    the whole recording ("variation" of "recording", "deviation") are about the hour that their segment lies in;
+    recordings of up to an hour are measured as a whole.
+
     Args:
         jobs: dataset names with the root folder of each.
         out: folder of the corpus; must be on a file system that all nodes share where the engine is "ray".
@@ -208,7 +225,7 @@ def build_corpus(
     if (finished := _finished(out, info)) is not None:
         return finished
     outcomes: dict[tuple[str, str], Outcome] = {}
-    for task, outcome in run_tasks(process_recording, tasks, engine, workers):
+    for task, outcome in run_tasks(process_recording, tasks, engine, workers, PRELOAD):
         outcome = outcome or _killed(task)
         outcomes[outcome.dataset, outcome.recording_id] = outcome
         if on_progress is not None:

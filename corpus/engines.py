@@ -12,7 +12,11 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run_tasks(
-    function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], engine: Engine = "local", workers: int = 1
+    function: Callable[[TaskT], ResultT],
+    tasks: Sequence[TaskT],
+    engine: Engine = "local",
+    workers: int = 1,
+    preload: Sequence[str] = (),
 ) -> Iterator[tuple[TaskT, ResultT | None]]:
     """Each task with its result, as they are done.
 
@@ -21,6 +25,7 @@ def run_tasks(
         tasks: picklable.
         engine: "local" or "ray".
         workers: local processes; Ray uses what its cluster has.
+        preload: modules that the function needs, for local processes: imported once, not in each of them.
 
     Yields:
         (task, result); None where the task kills every process that tries it (local engine).
@@ -36,21 +41,27 @@ def run_tasks(
     elif workers == 1:
         yield from ((task, function(task)) for task in tasks)
     else:
-        yield from _run_processes(function, tasks, workers)
+        yield from _run_processes(function, tasks, workers, preload)
 
 
 def _run_processes(
-    function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], workers: int
+    function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], workers: int, preload: Sequence[str]
 ) -> Iterator[tuple[TaskT, ResultT | None]]:
-    """A pool; if a task kills its process, what is left runs one by one, which shows the task that did it."""
+    """A pool; if a task kills its process, what is left runs one by one, which shows the task that did it.
+
+    Processes are forked off a server that has done the imports and has no threads; where there is none, they are
+    started from nothing.
+    """
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    from multiprocessing import get_all_start_methods, get_context
 
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    context.set_forkserver_preload([*preload, function.__module__])
     left = dict(enumerate(tasks))
     alone = False
     while left:
-        with _one_thread(), ProcessPoolExecutor(1 if alone else workers, get_context("spawn")) as pool:
+        with _one_thread(), ProcessPoolExecutor(1 if alone else workers, context, _keep_to_one_thread) as pool:
             futures = {pool.submit(function, task): number for number, task in left.items()}
             try:
                 for future in as_completed(futures):
@@ -83,7 +94,7 @@ def _run_ray(function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]) -> It
 def _one_thread() -> Iterator[None]:
     """Processes that start inside compute with one thread each."""
     before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    _keep_to_one_thread()
     try:
         yield
     finally:
@@ -92,3 +103,8 @@ def _one_thread() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _keep_to_one_thread() -> None:
+    """Also said in the processes themselves: a server of somebody else's may have been there before."""
+    os.environ.update(dict.fromkeys(_THREADS, "1"))

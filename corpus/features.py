@@ -6,26 +6,25 @@ states estimators or thresholds: ours are the constants below.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
-from scipy.fft import rfft
-from scipy.signal import get_window
 
 from corpus.areas import REGIONS as REGIONS
 from corpus.areas import pair_rows, region_rows
 from corpus.bands import NEURONARRATOR, band_powers, peak_hz
 from corpus.segment import Segment, stack_signals
+from corpus.spectra import WELCH_WINDOW_S as WELCH_WINDOW_S
+from corpus.spectra import median, spectrum
 
 BANDS: dict[str, tuple[float, float]] = dict(NEURONARRATOR.edges_hz)
 TIERS = ("high", "medium", "low")
-WELCH_WINDOW_S = 2.0
 STABLE_RATIO = 1.25  # within [1/1.25, 1.25] of the history's mean a band is stable
 MARKED_RATIO = 2.0  # at or beyond a factor of two a change is marked, between the two it is moderate
 LOW_AMPLITUDE_UV, HIGH_AMPLITUDE_UV = 20.0, 50.0
 ASYMMETRY_RATIO = 1.5  # geometric mean of right/left power over homologous pairs
 MIN_POWER_UV2 = 1e-6  # floor under logarithms and ratios
-CHUNK = 16  # segments measured at once: their spectra stay in the cache of a core
+CHUNK = 32  # segments measured at once: few enough for the cache of a core, and enough for what a call costs
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +85,9 @@ class Features:
     @cached_property
     def region_power_uv2(self) -> dict[str, float]:
         """Mean power of the channels of each recorded region."""
+        power = self.channel_power_uv2.tolist()
         rows = region_rows(self.ch_names)
-        return {region: float(self.channel_power_uv2[index].mean()) for region, index in rows.items()}
+        return {region: sum(power[i] for i in index.tolist()) / len(index) for region, index in rows.items()}
 
     @property
     def dominant_region(self) -> str:
@@ -102,17 +102,24 @@ class Features:
             return None
         return (self.band_power_uv2 + MIN_POWER_UV2) / (self.history_band_power_uv2 + MIN_POWER_UV2)
 
-    @property
+    @cached_property
     def trend(self) -> dict[str, str] | None:
         """Trend word of each band, or None without history."""
         if self.trend_ratio is None:
             return None
-        return {band: trend_word(ratio) for band, ratio in zip(BANDS, self.trend_ratio, strict=True)}
+        return {band: trend_word(ratio) for band, ratio in zip(BANDS, self.trend_ratio.tolist(), strict=True)}
 
     def tier(self, name: str) -> list[str]:
         """Electrodes of one tier ("high", "medium", "low"), highest power first."""
-        order = np.argsort(-self.channel_power_uv2, kind="stable")
-        return [self.ch_names[i] for i in order if self.tiers[i] == TIERS.index(name)]
+        return self._tiers[TIERS.index(name)]
+
+    @cached_property
+    def _tiers(self) -> list[list[str]]:
+        found: list[list[str]] = [[] for _ in TIERS]
+        tiers = self.tiers.tolist()
+        for i in np.argsort(-self.channel_power_uv2, kind="stable").tolist():
+            found[tiers[i]].append(self.ch_names[i])
+        return found
 
 
 def trend_word(ratio: float) -> str:
@@ -122,49 +129,6 @@ def trend_word(ratio: float) -> str:
         return "stable"
     strength = "marked" if size >= MARKED_RATIO else "moderate"
     return f"{strength} {'increase' if ratio > 1 else 'decrease'}"
-
-
-def frame_spectra(signal_uv: np.ndarray, sfreq: float) -> tuple[np.ndarray, np.ndarray]:
-    """Periodograms of Hann windows of 2 s, half overlapping, each with its mean removed.
-
-    Their mean is Welch's density (`spectrum`). The same numbers as `scipy.signal.welch`, several times as fast, because
-    all windows go through one transform.
-
-    Args:
-        signal_uv: (..., T) microvolts.
-        sfreq: Hz.
-
-    Returns:
-        Frequencies (F,) in Hz and densities (..., W, F) of the W windows in µV²/Hz, float64.
-    """
-    length = min(round(WELCH_WINDOW_S * sfreq), signal_uv.shape[-1])
-    frames = np.lib.stride_tricks.sliding_window_view(signal_uv, length, -1)[..., :: length - length // 2, :]
-    window = get_window("hann", length)
-    window = window / np.sqrt((window**2).sum() * sfreq)
-    transform = rfft((frames - frames.mean(-1, keepdims=True)) * window, axis=-1)
-    density = transform.real**2
-    density += transform.imag**2
-    density[..., 1 : -1 if length % 2 == 0 else None] *= 2
-    return np.fft.rfftfreq(length, 1 / sfreq), density
-
-
-def spectrum(signal_uv: np.ndarray, sfreq: float) -> tuple[np.ndarray, np.ndarray]:
-    """Welch power spectral density: Hann windows of 2 s, half overlapping, each with its mean removed.
-
-    Args:
-        signal_uv: (..., T) microvolts.
-        sfreq: Hz.
-
-    Returns:
-        Frequencies (F,) in Hz and density (..., F) in µV²/Hz, in the precision of the signal.
-    """
-    freqs, frames = frame_spectra(signal_uv, sfreq)
-    return freqs, mean_density(frames, signal_uv.dtype)
-
-
-def mean_density(frames: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Welch's density (..., F) of the windows (..., W, F), in the precision of a signal of `dtype`."""
-    return frames.mean(-2).astype(np.result_type(dtype, np.float32))
 
 
 def energy_tiers(power: np.ndarray) -> np.ndarray:
@@ -185,17 +149,24 @@ def energy_tiers(power: np.ndarray) -> np.ndarray:
         return np.broadcast_to(0, power.shape) if count == 1 else 2 * (power < power.max(-1, keepdims=True))
     order = np.argsort(-power, axis=-1, kind="stable")
     values = np.take_along_axis(power, order, -1).astype(np.float64)
-    zero = np.zeros((*power.shape[:-1], 1))
-    sums = np.concatenate([zero, values.cumsum(-1)], -1)
-    cuts = np.array([(i, j) for i in range(1, count - 1) for j in range(i + 1, count)])
-    edges = np.pad(cuts, ((0, 0), (1, 1)), constant_values=((0, 0), (0, count)))
-    within = np.diff(sums[..., edges], axis=-1) ** 2 / np.diff(edges, axis=-1)
-    best = cuts[within.sum(-1).argmax(-1)]
+    sums = np.concatenate([np.zeros((*power.shape[:-1], 1)), values.cumsum(-1)], -1)
+    cuts = _cuts(count)
+    first, second = sums[..., cuts[:, 0]], sums[..., cuts[:, 1]]
+    between = first**2 / cuts[:, 0]  # the more of it, the less is left within the clusters
+    between += (second - first) ** 2 / (cuts[:, 1] - cuts[:, 0])
+    between += (sums[..., -1:] - second) ** 2 / (count - cuts[:, 1])
+    best = cuts[between.argmax(-1)]
     ranks = np.arange(count)
     tiers = (ranks >= best[..., :1]).astype(int) + (ranks >= best[..., 1:])
     result = np.empty_like(tiers)
     np.put_along_axis(result, order, tiers, -1)
     return result
+
+
+@lru_cache(maxsize=64)
+def _cuts(count: int) -> np.ndarray:
+    """Every pair of places that cut `count` sorted values into three, (n, 2)."""
+    return np.stack(np.triu_indices(count - 1, 1), axis=1) + 1
 
 
 def homologous_pairs(ch_names: Sequence[str]) -> list[tuple[int, int]]:
@@ -241,14 +212,15 @@ def measure(signal_uv: np.ndarray, freqs: np.ndarray, density: np.ndarray, ch_na
         ch_names: C electrode names.
     """
     channel_band = band_powers(freqs, density)
-    channel_power = signal_uv.var(-1, dtype=np.float64)
+    centred = signal_uv - signal_uv.mean(-1, keepdims=True)
+    channel_power = np.vecdot(centred, centred).astype(np.float64) / signal_uv.shape[-1]
     best = channel_band.mean(1).argmax(-1)
     return Measures(
         channel_band,
         channel_power,
         energy_tiers(channel_power),
         peak_hz(freqs, density.mean(1), NEURONARRATOR, best),
-        np.median(np.ptp(signal_uv, axis=-1) / 2, axis=-1),
+        median(signal_uv.max(-1) - signal_uv.min(-1)) / 2,
         asymmetry_index(channel_power, ch_names),
     )
 

@@ -1,7 +1,8 @@
 """Findings: one structured, typed record of what a segment shows, each with the evidence that measured it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 from corpus.artifacts import ARTIFACT_KINDS, Artifact, detect_in_all
 from corpus.features import BANDS, Features, extract_features
@@ -96,7 +97,14 @@ class Findings:
 
     def of(self, kind: str) -> list[Finding]:
         """The findings of one kind, in their order, details among them."""
-        return [item for item in (*self.items, *self.details) if item.kind == kind]
+        return list(self._by_kind.get(kind, ()))
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[Finding]]:
+        found: dict[str, list[Finding]] = {}
+        for item in (*self.items, *self.details):
+            found.setdefault(item.kind, []).append(item)
+        return found
 
 
 def find(
@@ -159,7 +167,8 @@ def _timed(item: Finding, segment: Segment) -> Finding:
     """A finding without a time of its own is one of the whole segment."""
     if item.duration_s:
         return item
-    return replace(item, start_s=segment.start_s, duration_s=segment.duration_s)
+    where = (item.ch_names, segment.start_s, segment.duration_s)  # several times as quick as `replace`
+    return Finding(item.kind, item.value, item.subject, *where, item.measured, item.unit, item.source)
 
 
 def _spectral(features: Features) -> list[Finding]:

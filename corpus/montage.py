@@ -208,21 +208,49 @@ def _example(kept: dict[str, str]) -> str:
 
 
 def _check_unit(signal_uv: np.ndarray | SignalReader, recording: Recording) -> None:
-    """Median over channels of the median absolute deviation, each from its own median in 10 s (drifts do not count)."""
+    """Median over channels of the median absolute deviation, each from its own median in 10 s (drifts do not count).
+
+    Mains does not count either: it may be a hundred times larger than the EEG.
+    """
     n_chans, n_times = signal_uv.shape
     n_window = max(min(round(10 * recording.sfreq), n_times), 1)
     starts = np.unique(np.linspace(0, n_times - n_window, 30).astype(int))
-    step = max(n_window // UNIT_SAMPLES, 1)
-    windows = np.stack([signal_uv[:, s : s + n_window][:, ::step] for s in starts], axis=1)  # (C, windows, samples)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # windows without a single sample
-        deviation = np.abs(windows - np.nanmedian(windows, axis=-1, keepdims=True)).reshape(n_chans, -1)
-        mad_uv = float(np.nanmedian(np.nanmedian(deviation, axis=-1)))
+    some = np.unique((np.arange(UNIT_SAMPLES) * 0.6180339887 % 1 * n_window).astype(int))  # if even, mains looks slow
+    windows = np.stack([signal_uv[:, s : s + n_window][:, some] for s in starts], axis=1)  # (C, windows, samples)
+    windows = _without_mains(np.where(np.isfinite(windows), windows, np.nan), some / recording.sfreq)
+    deviation = np.abs(windows - _median(windows)[..., None]).reshape(n_chans, -1)
+    mad_uv = float(_median(_median(deviation)))
     if mad_uv > MAX_MAD_UV or mad_uv < MIN_MAD_UV:
         raise RecordingError(
             f"{_file(recording)}got a typical EEG deviation of {mad_uv:.3g} uV, expected {MIN_MAD_UV:g} uV to 1 mV; "
             "correct the physical dimension (unit) in the file's header"
         )
+
+
+def _median(x: np.ndarray) -> np.ndarray:
+    """Median along the last axis of what is there; NaN where nothing is."""
+    if not np.isnan(x).any():
+        return np.median(x, axis=-1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # windows without a single sample
+        return np.nanmedian(x, axis=-1)
+
+
+def _without_mains(windows: np.ndarray, time_s: np.ndarray) -> np.ndarray:
+    """Windows (C, W, T) less what fits 50 and 60 Hz of an amplitude and phase that change slowly (by least squares)."""
+    n_times = len(time_s)
+    angle = 2 * np.pi * np.multiply.outer(time_s, (50.0, 60.0))
+    waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    slowly = np.linspace(-1, 1, n_times)[:, None, None] ** np.arange(3)[:, None]
+    columns = np.column_stack([np.ones(n_times), (waves[:, None] * slowly).reshape(n_times, -1)])
+    basis, size, _ = np.linalg.svd(columns, full_matrices=False)
+    basis = basis[:, size > 1e-6 * size[0]]
+    if n_times < 10 * basis.shape[1]:
+        return windows
+    gap = np.isnan(windows)
+    filled = np.where(gap, _median(windows)[..., None], windows) if gap.any() else windows
+    rest = windows - (np.nan_to_num(filled) @ basis) @ basis.T
+    return rest * np.sqrt(n_times / (n_times - basis.shape[1]))  # noise keeps its deviation
 
 
 def _known(name: str) -> str:

@@ -56,7 +56,7 @@ def refine_corpus(
 
         result = refine([findings_of(row) for row in rows], teacher, out / CACHE, visibility, progress)
         texts = zip(rows, result.texts, result.sources, strict=True)
-        parts.append(out / PARTS / f"{name}.parquet")
+        parts.append(out / PARTS / f"{name}.arrow")
         write_part((_retold(row, text, kind, teacher.model) for row, text, kind in texts), parts[-1])
         summaries[name] = asdict(result.summary) | {"rejection_rate": result.summary.rejection_rate}
     made = {"model": teacher.model, "temperature": teacher.temperature, "visibility": visibility, "datasets": summaries}

@@ -27,9 +27,9 @@ FORBIDDEN = {  # package -> what none of its modules may import, not even inside
 }
 NEVER = {"tests", "notebooks"}
 ORDER = (  # of the modules of corpus: each may import those before it
-    "recording", "datasets", "chains", "montage", "fir", "resampling", "filtering", "damage", "repair", "reference",
-    "preprocess", "segment", "areas", "bands", "features", "artifacts", "artifacts_full", "waveforms", "findings",
-    "background", "describe", "claims", "caption", "labels", "refine", "topomap", "simulate", "splits", "store",
+    "recording", "datasets", "chains", "montage", "preprocess", "segment", "areas", "bands", "spectra", "features",
+    "artifacts", "artifacts_full", "waveforms", "findings", "background", "describe", "claims", "caption",
+    "labels", "refine", "topomap", "simulate", "splits", "store",
     "duplicates", "audit", "engines", "build", "rewrite", "stats", "dataset",
 )  # fmt: skip
 OPTIONAL = {
@@ -41,6 +41,7 @@ OPTIONAL = {
     "deepspeed",
     "mne_bids",
     "sklearn",
+    "umap",
 }  # extras: in functions only
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])(?:/(?:home|root|work|mnt|Users|tmp)/|[A-Z]:\\)\w")
 

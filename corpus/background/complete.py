@@ -6,17 +6,18 @@ from dataclasses import replace
 import numpy as np
 
 from corpus.artifacts import Artifact
-from corpus.artifacts_full import BAD_SHARE, bad_share, detect_artifacts_full
+from corpus.artifacts_full import BAD_SHARE, bad_share, detect_full_together
 from corpus.background.level import find_levels, find_sides, find_variation
 from corpus.background.rhythm import find_posterior_rhythm, find_rhythms
 from corpus.background.sketch import Sketch, sketch
 from corpus.background.slowing import find_bursts, find_slowing
 from corpus.bands import CEREBRAGLOSS, BandSet
-from corpus.features import BANDS, chunks, features_of, frame_spectra, mean_density, measure
+from corpus.features import BANDS, chunks, features_of, measure
 from corpus.findings import Finding, Findings, Labels, find
 from corpus.montage import MIN_SPATIAL_ELECTRODES
 from corpus.recording import Defect
 from corpus.segment import Segment
+from corpus.spectra import frame_spectra, mean_density
 from corpus.waveforms import Waveform
 
 STEADY_SD = 0.3  # standard deviation over a recording's segments of the log amplitude from which on it is variable
@@ -41,7 +42,8 @@ def find_complete(
     """`find_segments` with all details: montage, quality, artifacts of every kind, waveforms, background.
 
     The narrative's part is the same as that of `find_segments`. Trends compare with `Segment.history`, which ends at a
-    break; the variation over the recording is that over the segments given.
+    break; the variation over the recording, and which segments deviate from what is usual in it, is that over the
+    segments given. `corpus.build` gives an hour at a time.
 
     Args:
         segments: of one recording, one layout; `Segment.history` indexes into them, backwards.
@@ -60,7 +62,7 @@ def find_complete(
         measures = measure(signal, freqs, density, ch_names)
         mean_band[part] = measures.channel_band_power_uv2.mean(1)
         features = features_of(own, measures, mean_band)
-        artifacts = detect_artifacts_full(own, features, defects)
+        artifacts = detect_full_together(own, signal, features, defects)
         good = np.stack([_holds_eeg(s, a) for s, a in zip(own, artifacts, strict=True)])
         drawn = sketch(signal, sfreq, ch_names, (freqs, frames, density), bands, good)
         details = _details(drawn, own, artifacts, reference)

@@ -7,11 +7,12 @@ import numpy as np
 from corpus.areas import pair_rows
 from corpus.artifacts import Artifact
 from corpus.background.rhythm import amplitude_word
-from corpus.background.sketch import Sketch
+from corpus.background.sketch import Sketch, quantile
 from corpus.background.slowing import EYE_KINDS, SLOW_BANDS
 from corpus.features import MIN_POWER_UV2
 from corpus.findings import Finding
 from corpus.montage import region_of
+from corpus.spectra import median
 
 VOLTAGE_LOW_UV, VOLTAGE_SUPPRESSED_UV = 20.0, 10.0  # peak-to-peak, as in the ACNS terminology of 2021
 VOLTAGE_QUANTILE = 0.75  # of the channels stay below
@@ -26,24 +27,35 @@ VARIABLE_SD = 0.8  # standard deviation over the windows of a band's log power
 def find_levels(sketch: Sketch, artifacts: Sequence[Sequence[Artifact]]) -> list[list[Finding]]:
     """Typical amplitude, low voltage or suppression, excess fast activity."""
     found: list[list[Finding]] = []
-    typical = np.median(sketch.extent_uv, axis=-1)  # (S, C)
-    beta = np.median(sketch.frame_power[..., sketch.bands.names.index("beta")], axis=2)
-    total = np.median(sketch.frame_slow + sketch.frame_fast, axis=2)
+    typical = median(sketch.extent_uv)  # (S, C)
+    half, upper = quantile(typical, sketch.good, 0.5) / 2, quantile(typical, sketch.good, VOLTAGE_QUANTILE)
+    clean = _without_muscle(sketch, artifacts)
+    beta = sketch.band_power[..., sketch.bands.names.index("beta")]
+    share = beta / np.maximum(median(sketch.frame_slow + sketch.frame_fast), MIN_POWER_UV2)
+    amplitudes = np.sqrt(2 * quantile(beta, clean, 0.5))
+    shares = quantile(share, clean, 0.5)
+    rule = "median over seconds and channels of half the peak-to-peak"
     for s, good in enumerate(sketch.good):
         if not good.any():
             found.append([])
             continue
-        names = sketch.names(s)
-        half = float(np.median(typical[s, good])) / 2
-        rule = "median over seconds and channels of half the peak-to-peak"
-        own = [Finding("level", amplitude_word(half), "", names, measured=half, unit="µV", source=rule)]
-        own += _voltage(float(np.quantile(typical[s, good], VOLTAGE_QUANTILE)), names)
-        muscle = {name for a in artifacts[s] if a.kind == "muscle" for name in a.ch_names}
-        clean = [i for i in np.flatnonzero(good).tolist() if sketch.ch_names[i] not in muscle]
-        if clean:
-            own += _fast(sketch, beta[s, clean], total[s, clean], clean)
+        names, measured = sketch.names(s), float(half[s])
+        own = [Finding("level", amplitude_word(measured), "", names, measured=measured, unit="µV", source=rule)]
+        own += _voltage(float(upper[s]), names)
+        if amplitudes[s] >= FAST_UV and shares[s] >= FAST_SHARE:
+            own.append(_fast(tuple(sketch.ch_names[i] for i in np.flatnonzero(clean[s])), float(amplitudes[s])))
         found.append(own)
     return found
+
+
+def _without_muscle(sketch: Sketch, artifacts: Sequence[Sequence[Artifact]]) -> np.ndarray:
+    """Good channels without muscle artifact, (S, C)."""
+    clean = sketch.good.copy()
+    for own, found in zip(clean, artifacts, strict=True):
+        for artifact in found:
+            if artifact.kind == "muscle":
+                own[[sketch.ch_names.index(name) for name in artifact.ch_names]] = False
+    return clean
 
 
 def _voltage(extent_uv: float, names: tuple[str, ...]) -> list[Finding]:
@@ -54,14 +66,9 @@ def _voltage(extent_uv: float, names: tuple[str, ...]) -> list[Finding]:
     return [Finding("voltage", word, "", names, measured=extent_uv, unit="µV", source=rule)]
 
 
-def _fast(sketch: Sketch, beta: np.ndarray, total: np.ndarray, rows: list[int]) -> list[Finding]:
-    amplitude = float(np.sqrt(2 * np.median(beta)))
-    share = float(np.median(beta / np.maximum(total, MIN_POWER_UV2)))
-    if amplitude < FAST_UV or share < FAST_SHARE:
-        return []
-    names = tuple(sketch.ch_names[i] for i in rows)
+def _fast(names: tuple[str, ...], amplitude_uv: float) -> Finding:
     rule = "amplitude of the sine with the beta power of the median channel without muscle artifact"
-    return [Finding("fast", "excess", "beta", names, measured=amplitude, unit="µV", source=rule)]
+    return Finding("fast", "excess", "beta", names, measured=amplitude_uv, unit="µV", source=rule)
 
 
 def find_sides(sketch: Sketch, artifacts: Sequence[Sequence[Artifact]]) -> list[list[Finding]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from corpus.areas import adjacent
 from corpus.artifacts import Artifact
-from corpus.background.sketch import Sketch
+from corpus.background.sketch import Sketch, quantile
 from corpus.findings import Finding
 from corpus.segment import Segment
 
@@ -30,27 +30,24 @@ def find_slowing(sketch: Sketch, artifacts: Sequence[Sequence[Artifact]]) -> lis
     found, no frontal area is called slow.
     """
     found: list[list[Finding]] = [[] for _ in sketch.good]
-    ratios = np.stack([sketch.mean(sketch.slow_ratio, rows) for rows in sketch.areas.values()], axis=1)
-    powers = np.stack([sketch.mean(sketch.slow_power, rows) for rows in sketch.areas.values()], axis=1)
-    alive = np.flatnonzero(sketch.good.any(1)).tolist()
-    middle = np.full(len(ratios), np.nan)
-    middle[alive] = np.nanmedian(ratios[alive], axis=1)
-    for s in alive:
+    areas = list(sketch.areas.values())
+    ratios, powers = sketch.mean(sketch.slow_ratio, areas), sketch.mean(sketch.slow_power, areas)  # (S, areas)
+    middle = quantile(ratios, ~np.isnan(ratios), 0.5)
+    for s in np.flatnonzero(sketch.good.any(1)).tolist():
         if middle[s] >= np.log(DIFFUSE_RATIO):
             found[s].append(_slow(sketch, s, None, "diffuse", float(np.exp(middle[s]))))
     if len(sketch.areas) < MIN_AREAS:
         return found
-    usual = np.full(len(ratios), np.nan)
-    usual[alive] = np.nanmedian(powers[alive], axis=1)
+    usual = quantile(powers, ~np.isnan(powers), 0.5)
     with np.errstate(invalid="ignore"):
         focal = (
             (ratios >= np.log(FOCAL_RATIO))
             & (ratios - middle[:, None] >= np.log(FOCAL_FACTOR))
             & (powers >= FOCAL_FACTOR * usual[:, None])
         )
-    areas = list(sketch.areas.items())
+    names = list(sketch.areas)
     for s, a in np.argwhere(focal):
-        (side, region), rows = areas[a]
+        (side, region), rows = names[a], areas[a]
         if region != "frontal" or not any(artifact.kind in EYE_KINDS for artifact in artifacts[s]):
             found[s].append(_slow(sketch, s, rows, f"{side} {region}", float(np.exp(ratios[s, a]))))
     return found

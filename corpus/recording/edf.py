@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def _read_edf_header(path: Path) -> _EdfHeader:
 
 @dataclass(frozen=True)
 class _Records:
-    """The data records of a file, read when they are asked for."""
+    """The data records of a file, read when they are asked for; those of a small file once for all."""
 
     path: Path
     header: _EdfHeader
@@ -124,6 +125,14 @@ class _Records:
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Records [first, last) as (n, values per record), int16 or (…, 3) bytes of BDF."""
+        return self._read(first, last) if self._all is None else self._all[first:last]
+
+    @cached_property
+    def _all(self) -> np.ndarray | None:
+        small = 3 * self.count * int(self.header.n_samples.sum()) <= BLOCK_BYTES
+        return self._read(0, self.count) if small else None
+
+    def _read(self, first: int, last: int) -> np.ndarray:
         per_record, header = int(self.header.n_samples.sum()), self.header
         dtype, tail, width = ("u1", (3,), 3) if header.bdf else ("<i2", (), 2)
         offset = header.n_bytes + first * per_record * width
@@ -326,8 +335,14 @@ def _decode_block(records: np.ndarray, header: _EdfHeader, kept: list[int], targ
                 | block[..., 1].astype(np.int32) << 8
                 | block[..., 2].astype(np.int8).astype(np.int32) << 16
             )
-        physical = block.ravel() * header.gain[i] + header.offset[i]
-        signal_uv[row] = _at_rate(physical, target, header.n_samples[i]) * _uv_per_unit(header.units[i])
+        scale = _uv_per_unit(header.units[i])
+        into = signal_uv[row] if target == header.n_samples[i] else np.empty(block.size)
+        np.multiply(block, header.gain[i], out=into.reshape(block.shape))
+        into += header.offset[i]
+        if target != header.n_samples[i]:
+            signal_uv[row] = _at_rate(into, target, header.n_samples[i])
+        if scale != 1.0:
+            signal_uv[row] *= scale
     return signal_uv
 
 
@@ -335,8 +350,6 @@ def _at_rate(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     """Resample by up/down with a zero-phase FIR five times as steep as SciPy's own (images stay out of high-gamma)."""
     from scipy.signal import firwin, resample_poly
 
-    if up == down:
-        return signal
     top = max(up, down) // math.gcd(up, down)
     return resample_poly(
         signal, up, down, window=firwin(100 * top + 1, 1 / top, window=("kaiser", 5.0)), padtype="line"

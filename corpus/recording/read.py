@@ -143,7 +143,8 @@ def _deliver(contents: Contents, file: str, digest: str) -> Recording:
         )
     signal_uv = contents.signal_uv
     if not isinstance(signal_uv, SignalReader):  # a reader gives finite numbers: 16 or 24 bits, scaled
-        signal_uv[~(np.abs(signal_uv) < MAX_UV)] = np.nan
+        if signal_uv.size and not max(signal_uv.max(), -signal_uv.min()) < MAX_UV:  # also where there is a NaN
+            signal_uv[~(np.abs(signal_uv) < MAX_UV)] = np.nan
     inside = [
         replace(a, duration_s=min(a.duration_s, duration_s - a.start_s), description=scrub(a.description))
         for a in contents.annotations

@@ -14,7 +14,7 @@ import numpy as np
 from corpus.datasets.base import DatasetCard
 from corpus.store.codec import describe_code
 from corpus.store.schema import BAND_EDGES_HZ, COLUMNS, SCHEMA_VERSION, recording_order, segment_id
-from corpus.store.write import ROW_GROUP_ROWS, TEMPORARY, atomic, schema, table_writer
+from corpus.store.write import ROW_GROUP_ROWS, TEMPORARY, atomic, open_part, schema, table_writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 DATA = "data"
 SHARD_ROWS = 1024
-COPY_ROWS = 256  # held in memory at a time, for each worker
+COPY_ROWS = 256  # looked up in the parts at a time
 _LIGHT = ["dataset", "recording_id", "subject", "segment_index", "split", "target", "duration_s", "history"]
 
 
@@ -93,8 +93,8 @@ def assemble(
         The manifest.
 
     Raises:
-        ValueError: two segments of one id, a history that is not in the parts, a part of another schema, a name of a
-            dataset that cannot be part of a file name.
+        ValueError: two segments of one id, a history that is not in the parts, a file that is no part or of another
+            schema, a name of a dataset that cannot be part of a file name.
     """
     if shard_rows < 1 or shard_rows % ROW_GROUP_ROWS:
         raise ValueError(f"got {shard_rows} rows a shard, expected a multiple of {ROW_GROUP_ROWS}")
@@ -118,14 +118,11 @@ def assemble(
 
 def _read_index(paths: Sequence[Path]) -> _Index:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     tables, part, row = [schema().empty_table().select(_LIGHT)], [], []
     for number, path in enumerate(paths):
-        with pq.ParquetFile(path, memory_map=True) as file:
-            if not file.schema_arrow.equals(schema()):
-                raise ValueError(f"{path.name}: got a part of another schema, expected {SCHEMA_VERSION}; rewrite it")
-            tables.append(file.read(_LIGHT, use_threads=False))
+        with open_part(path, _LIGHT) as reader:
+            tables.append(reader.read_all().select(_LIGHT))
         part.append(np.full(len(tables[-1]), number))
         row.append(np.arange(len(tables[-1])))
     light = pa.concat_tables(tables)
@@ -191,32 +188,36 @@ def _write_shard(out: Path, name: str, index: _Index, parts: Sequence[Path]) -> 
     with atomic(path) as stream, table_writer(stream) as writer:
         for start in range(0, count, COPY_ROWS):
             rows = index.take(np.arange(start, min(start + COPY_ROWS, count)))
-            writer.write_table(_gather(rows, parts), row_group_size=ROW_GROUP_ROWS)
+            table = _gather(rows, parts)
+            for first in range(0, len(table), ROW_GROUP_ROWS):  # only these are copied, and stay in the cache of a core
+                group = table.slice(first, ROW_GROUP_ROWS).combine_chunks()
+                writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
     entry = {"path": f"{DATA}/{name}", "rows": count, "first": index.name(0), "last": index.name(count - 1)}
     return entry | {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _gather(index: _Index, parts: Sequence[Path]) -> "pa.Table":
-    """Rows from their parts as one table, with their new `target`."""
+    """Rows from their parts as one table, with their new `target`; what is not cut out is not copied."""
     import pyarrow as pa
 
     runs = np.split(np.arange(len(index.part)), np.flatnonzero(np.diff(index.part)) + 1)
-    table = pa.concat_tables([_rows_of(parts[index.part[run[0]]], index.row[run]) for run in runs])
-    table = table.set_column(table.column_names.index("target"), "target", pa.array(index.target))
-    return table.combine_chunks()
+    batches = [batch for run in runs for batch in _rows_of(parts[index.part[run[0]]], index.row[run])]
+    table = pa.Table.from_batches(batches)
+    return table.set_column(table.column_names.index("target"), "target", pa.array(index.target))
 
 
-def _rows_of(path: Path, rows: np.ndarray) -> "pa.Table":
-    """Some rows of a part, decoding only the row groups that hold them."""
-    import pyarrow.parquet as pq
+def _rows_of(path: Path, rows: np.ndarray) -> list["pa.RecordBatch"]:
+    """Some rows of a part, as they lie in the file."""
+    import pyarrow as pa
 
-    with pq.ParquetFile(path, memory_map=True) as file:
-        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        groups = np.unique(np.searchsorted(starts, rows, side="right") - 1)
-        table = file.read_row_groups(groups.tolist(), use_threads=False)
-    held = np.concatenate([np.arange(starts[group], starts[group + 1]) for group in groups])
-    return table.take(np.searchsorted(held, rows))
+    batches = []
+    with open_part(path) as reader:
+        for own in np.split(rows, np.flatnonzero(np.diff(rows // ROW_GROUP_ROWS)) + 1):
+            batch = reader.get_batch(own[0] // ROW_GROUP_ROWS)
+            inside = own % ROW_GROUP_ROWS
+            together = own[-1] - own[0] == len(own) - 1 and (np.diff(own) == 1).all()
+            batches.append(batch.slice(inside[0], len(own)) if together else batch.take(pa.array(inside)))
+    return batches
 
 
 def file_sha256(path: Path) -> str:

@@ -31,11 +31,12 @@ def encode(signal_uv: np.ndarray) -> np.ndarray:
         ValueError: a sample is missing (NaN), infinite, or beyond 1 V.
     """
     signal_uv = np.asarray(signal_uv)
-    peak = float(np.abs(signal_uv).max(initial=0.0))
+    peak = float(np.maximum(signal_uv.max(initial=0.0), -signal_uv.min(initial=0.0)))  # NaN if any sample is
     if not peak <= MAX_UV:
         what = f"a sample of {peak:.3g} µV" if np.isfinite(peak) else "missing or infinite samples (NaN)"
         raise ValueError(f"got {what}, expected finite microvolts up to 1 V; fill the gap or leave the segment out")
-    codes = np.rint(signal_uv * np.float32(1 / LINEAR_STEP_UV))
+    codes = np.asarray(signal_uv * np.float32(1 / LINEAR_STEP_UV))
+    np.rint(codes, out=codes)
     if peak > LINEAR_MAX_UV:
         large = np.abs(signal_uv) > LINEAR_MAX_UV
         values = signal_uv[large].astype(np.float64)
@@ -45,8 +46,11 @@ def encode(signal_uv: np.ndarray) -> np.ndarray:
 
 
 def decode(codes: np.ndarray) -> np.ndarray:
-    """Codes to microvolts: int16 of any shape to float32 of the same shape, by table."""
-    return _table()[np.ascontiguousarray(codes, dtype=np.int16).view(np.uint16)]
+    """Codes to microvolts: int16 of any shape to float32 of the same shape; by table where some are logarithmic."""
+    codes = np.ascontiguousarray(codes, dtype=np.int16)
+    if codes.max(initial=0) <= LINEAR_CODES and codes.min(initial=0) >= -LINEAR_CODES:
+        return np.multiply(codes, np.float32(LINEAR_STEP_UV), dtype=np.float32)
+    return _table()[codes.view(np.uint16)]
 
 
 def describe_code() -> dict[str, Any]:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from corpus.datasets.base import Label
-from corpus.features import Features
-from corpus.findings import Finding
 from corpus.splits import Candidate
 from corpus.store.assemble import DATA, MANIFEST, file_sha256
 from corpus.store.codec import decode
-from corpus.store.schema import SCHEMA_VERSION, Row, Text, segment_id
-from corpus.store.write import schema
+from corpus.store.group import DecodedGroup
+from corpus.store.schema import SCHEMA_VERSION, Row, segment_id
+from corpus.store.write import open_part, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +99,7 @@ class CorpusReader:
         if dataset is not None and dataset not in self.manifest["counts"]:
             raise ValueError(f"got dataset {dataset!r}, expected one of {', '.join(self.manifest['counts'])}")
         self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
-        self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int], DecodedGroup] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in self.__dict__.items() if name != "_index"}
@@ -138,6 +136,24 @@ class CorpusReader:
         names = [n for path in paths for n in pq.read_table(path, columns=["ch_names"])["ch_names"].to_pylist()]
         yield from (tuple(names[row]) for row in self._index.selected)
 
+    def signals(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
+        """Id, channel names and (C, T) float32 microvolts of segments [start, stop), in order: all that is decoded."""
+        index, size = self._index, self.manifest["row_group_rows"]
+        selected = index.selected[start:stop]
+        shards = np.searchsorted(index.first_row, selected, side="right") - 1
+        inside = selected - index.first_row[shards]
+        where = np.stack([shards, inside // size], axis=1)
+        for rows in np.split(np.arange(len(where)), np.flatnonzero((np.diff(where, axis=0) != 0).any(1)) + 1):
+            if not len(rows):
+                continue  # nothing is selected
+            shard, group = where[rows[0]].tolist()
+            table = self._file(shard).read_row_group(group, columns=["ch_names", "signal"], use_threads=False)
+            names, codes = table["ch_names"].to_pylist(), table["signal"].combine_chunks()
+            for row in rows.tolist():
+                number, at = int(inside[row]) % size, selected[row]
+                signal_uv = decode(codes[number].values.to_numpy()).reshape(len(names[number]), -1)
+                yield f"{index.names[index.recording[at]]}/{index.segment[at]}", tuple(names[number]), signal_uv
+
     @cached_property
     def _index(self) -> "_RowIndex":
         tables = [self._file(i).read(_INDEX_COLUMNS, use_threads=False) for i in range(len(self.manifest["files"]))]
@@ -167,7 +183,7 @@ class CorpusReader:
     def _row(self, row: int) -> Row:
         shard = int(np.searchsorted(self._index.first_row, row, side="right")) - 1
         group, number = divmod(row - int(self._index.first_row[shard]), self.manifest["row_group_rows"])
-        return row_from(self._group(shard, group), number)
+        return self._group(shard, group).row(number)
 
     def _file(self, shard: int) -> "pq.ParquetFile":
         import pyarrow.parquet as pq
@@ -179,10 +195,10 @@ class CorpusReader:
         self._files.move_to_end(shard)
         return self._files[shard]
 
-    def _group(self, shard: int, group: int) -> "pa.Table":
+    def _group(self, shard: int, group: int) -> "DecodedGroup":
         key = shard, group
         if key not in self._groups:
-            self._groups[key] = self._file(shard).read_row_group(group, use_threads=False)
+            self._groups[key] = DecodedGroup(self._file(shard).read_row_group(group, use_threads=False))
             if len(self._groups) > CACHED_GROUPS:
                 self._groups.popitem(last=False)
         self._groups.move_to_end(key)
@@ -228,64 +244,13 @@ class _RowIndex:
         )
 
 
-_AS_STORED = (
-    "dataset", "recording_id", "subject", "segment_index", "start_s", "duration_s", "sfreq", "split", "target",
-    "age_years", "sex", "reference", "source_file", "source_sha256", "source_part", "mains_hz",
-)  # fmt: skip
-
-
-def row_from(table: "pa.Table", number: int) -> Row:
-    """One row of a table of `schema` as a record, its signal decoded."""
-    codes = table["signal"][number].values.to_numpy()
-    values = table.drop_columns(["signal", "segment_id"]).slice(number, 1).to_pylist()[0]
-    signal_uv = decode(codes).reshape(len(values["ch_names"]), values["n_times"])
-    return Row(
-        **{name: values[name] for name in _AS_STORED},
-        ch_names=tuple(values["ch_names"]),
-        signal_uv=signal_uv,
-        history=tuple(values["history"]),
-        labels=tuple(_label(label) for label in values["labels"]),
-        diagnosis=tuple(values["diagnosis"]),
-        features=_features(values),
-        facts=tuple((fact["kind"], fact["subject"], fact["value"]) for fact in values["facts"]),
-        findings=tuple(_finding(finding) for finding in values["findings"]),
-        text=Text(values["template"], values["narrative"], values["caption"], values["narrative_source"]),
-        steps=tuple(values["steps"]),
-    )
-
-
-def _label(label: dict[str, Any]) -> Label:
-    votes = tuple((vote["value"], vote["count"]) for vote in label["votes"])
-    return Label(**(label | {"ch_names": tuple(label["ch_names"]), "votes": votes}))
-
-
-def _finding(finding: dict[str, Any]) -> Finding:
-    return Finding(ch_names=tuple(finding.pop("ch_names")), source=finding.pop("method"), **finding)
-
-
-def _features(values: dict[str, Any]) -> Features:
-    history, asymmetry = values["history_band_power_uv2"], values["asymmetry_index"]
-    return Features(
-        ch_names=tuple(values["ch_names"]),
-        channel_band_power_uv2=np.array(values["channel_band_power_uv2"], np.float32),
-        channel_power_uv2=np.array(values["channel_power_uv2"], np.float32),
-        tiers=np.array(values["tiers"]),
-        dominant_hz=values["dominant_hz"],
-        amplitude_uv=values["amplitude_uv"],
-        asymmetry_index=np.nan if asymmetry is None else asymmetry,
-        history_band_power_uv2=None if history is None else np.array(history, np.float32),
-    )
-
-
-def read_candidates(paths: Iterable[Path]) -> Iterator[Candidate]:
-    """The segments of parts or shards, as the cap and the audit want to know them."""
-    import pyarrow.parquet as pq
-
+def read_candidates(parts: Iterable[Path]) -> Iterator[Candidate]:
+    """The segments of parts, as the cap wants to know them."""
     columns = ["dataset", "recording_id", "segment_index", "subject", "split", "history", "labels"]
-    for path in paths:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            table = file.read(columns, use_threads=False)
-        for batch in table.to_batches(max_chunksize=1024):
+    for path in parts:
+        with open_part(path, columns) as reader:
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        for batch in batches:
             for row in batch.to_pylist():
                 where = row["dataset"], row["recording_id"]
                 yield Candidate(

@@ -24,7 +24,7 @@ def build(tmp_path: Path, rows_of: Rows) -> Callable[..., Path]:
     def make(*recordings: list[Row], info: BuildInfo | None = None) -> Path:
         parts = [rows_of("r1", "S1", 1), rows_of("r2", "S2", 2, split="test"), *recordings]
         for i, rows in enumerate(parts):
-            write_part(rows, tmp_path / "parts" / f"{i}.parquet")
+            write_part(rows, tmp_path / "parts" / f"{i}.arrow")
         assemble(sorted((tmp_path / "parts").iterdir()), tmp_path / "out", info or BuildInfo())
         return tmp_path / "out"
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from corpus.background import find_complete
+from corpus.background.sketch import quantile
 from corpus.bands import IFCN, NEURONARRATOR
 from corpus.findings import Finding, Findings, Labels, find_segments
 from corpus.montage import pick_eeg
@@ -270,6 +271,18 @@ def test_nothing_is_said_of_the_background_of_a_bad_segment() -> None:
     found = found_in(signal)[0]
     assert {item.kind for item in found.details} == {"montage", "quality", "extended_artifact"}
     assert found.of("quality")[0].value == "poor"
+
+
+@pytest.mark.parametrize("share", [0.5, 0.75])
+def test_quantile_over_some_values_is_that_of_numpy(share: float) -> None:
+    rng = np.random.default_rng(0)
+    values, counts = rng.normal(size=(40, 7)), rng.random((40, 7)) < 0.6
+    counts[0] = False
+    values[1, 2], counts[1, 2] = np.nan, True
+    values[2, 3], counts[2, 3] = np.nan, False
+    chosen = [own[kept] for own, kept in zip(values, counts, strict=True)]
+    expected = [np.quantile(own, share) if len(own) else np.nan for own in chosen]
+    np.testing.assert_allclose(quantile(values, counts, share), expected, rtol=1e-12)
 
 
 def test_variation_within_a_segment() -> None:

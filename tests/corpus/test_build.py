@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from corpus.audit import audit, find_words
-from corpus.build import PARTS, BuildConfig, build_corpus
+from corpus.build import PARTS, BuildConfig, build_corpus, plan_build, process_recording
 from corpus.claims import facts_of
 from corpus.simulate import SimulationPreset, simulate, write_edf
 from corpus.splits import SplitPolicy
@@ -95,6 +95,47 @@ def test_a_build_killed_in_the_middle_ends_like_an_undisturbed_one(
     build_corpus([("folder", recordings)], tmp_path, on_progress=note)
     assert again[-1] == len(before)  # what was done is not done again
     assert content(tmp_path) == content(corpus)
+
+
+def test_a_part_that_a_loss_of_power_cut_short_is_made_anew(recordings: Path, corpus: Path, tmp_path: Path) -> None:
+    tasks, _ = plan_build([("folder", recordings)], tmp_path, BuildConfig())
+    whole, cut, lost = (process_recording(task) for task in tasks[:3])
+    parts = [tmp_path / PARTS / outcome.part for outcome in (whole, cut, lost)]
+    parts[1].write_bytes(parts[1].read_bytes()[:-100])
+    parts[2].with_suffix(".json").write_bytes(b"")
+    before = [path.stat().st_mtime_ns for path in parts]
+    assert [process_recording(task) for task in tasks[:3]] == [whole, cut, lost]
+    after = [path.stat().st_mtime_ns for path in parts]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, False]
+    build_corpus([("folder", recordings)], tmp_path)
+    assert content(tmp_path) == content(corpus)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_both_engines_build_the_same_bytes(recordings: Path, corpus: Path, tmp_path: Path) -> None:
+    """On a cluster of two nodes, one of which dies in the middle."""
+    ray = pytest.importorskip("ray", reason="engine ray needs the extra ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    second = cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    done: list[int] = []
+
+    def note(outcome: object, count: int, total: int) -> None:
+        done.append(count)
+        if count == 2:
+            cluster.remove_node(second, allow_graceful=False)
+
+    try:
+        build_corpus([("folder", recordings)], tmp_path, engine="ray", on_progress=note)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert done == list(range(1, N_FILES + 1))
+    assert content(tmp_path) == content(corpus)
+    assert read_manifest(tmp_path)["content_sha256"] == read_manifest(corpus)["content_sha256"]
 
 
 def test_a_finished_build_is_left_alone_and_another_configuration_builds_anew(recordings: Path, tmp_path: Path) -> None:

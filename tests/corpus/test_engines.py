@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,20 @@ def test_processes_compute_with_one_thread_each(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert [result for _, result in run_tasks(threads, range(2), workers=2)] == ["1", "1"]
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_modules_are_imported_once_before_the_processes_start(tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text("import sys\n\ndef loaded(name):\n    return name in sys.modules\n")
+    code = (
+        "from corpus.engines import run_tasks; from probe import loaded\n"
+        "print(*run_tasks(loaded, ['wave', 'colorsys'], workers=2, preload=['wave']))"
+    )
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert "('wave', True)" in found.stdout, found.stderr
+    assert "('colorsys', False)" in found.stdout
 
 
 def test_an_unknown_engine_is_named() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from corpus.features import BANDS, CHUNK, band_powers, energy_tiers, extract_features, spectrum, trend_word
+from corpus.features import BANDS, CHUNK, band_powers, energy_tiers, extract_features, trend_word
 from corpus.recording import Recording
 from corpus.segment import Segment, segment_recording
+from corpus.spectra import spectrum
 
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 
@@ -108,26 +109,6 @@ def test_amplitude_is_half_peak_to_peak() -> None:
     features = extract_features([make_segment(np.tile(sine(10, 30.0), (6, 1)))])[0]
     assert features.amplitude_uv == pytest.approx(30.0, rel=1e-3)
     assert features.amplitude == "medium"
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_spectrum_is_that_of_scipy(dtype: type) -> None:
-    """The windows go through one transform here and through a loop there."""
-    signal = np.random.default_rng(5).normal(0, 20, (3, 5, 2000)).cumsum(-1).astype(dtype)
-    freqs, density = spectrum(signal, 200.0)
-    expected_freqs, expected = welch(signal, 200.0, nperseg=400)
-    np.testing.assert_array_equal(freqs, expected_freqs)
-    assert density.dtype == expected.dtype == dtype
-    np.testing.assert_allclose(density, expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize(("n_times", "sfreq"), [(2001, 201.0), (1280, 128.0), (150, 100.0)])
-def test_spectrum_of_odd_and_short_windows_is_that_of_scipy(n_times: int, sfreq: float) -> None:
-    signal = np.random.default_rng(6).normal(0, 20, (2, n_times))
-    freqs, density = spectrum(signal, sfreq)
-    expected_freqs, expected = welch(signal, sfreq, nperseg=min(round(2 * sfreq), n_times))
-    np.testing.assert_allclose(freqs, expected_freqs)
-    np.testing.assert_allclose(density, expected, rtol=1e-9)
 
 
 def test_many_segments_are_measured_as_one_by_one() -> None:

@@ -8,6 +8,7 @@ import sys
 import mne
 import numpy as np
 import pytest
+from scipy.io import loadmat
 
 from corpus.montage import (
     ELECTRODE_NAMES,
@@ -131,6 +132,30 @@ def test_amplitudes_that_are_no_microvolts_stop(scale):
     )
     assert found is not None
     assert float(found[1]) == pytest.approx(0.6745 * scale, rel=0.02)  # of a normal distribution
+
+
+@pytest.mark.parametrize("sfreq", [100.0, 128.0, 173.61, 200.0, 250.0, 500.0])
+@pytest.mark.parametrize("mains", [50.02, 60.0])
+def test_strong_mains_is_no_wrong_unit(sfreq, mains):
+    """Mains of 5 mV, a little off and modulated, over an EEG of 20 uV; and the EEG alone still tells its unit."""
+    rng = np.random.default_rng(0)
+    time = np.arange(round(60 * sfreq)) / sfreq
+    hum = 5000 * (1 + 0.1 * np.sin(2 * np.pi * 0.03 * time)) * np.sin(2 * np.pi * mains * time + 0.3)
+    brain = rng.normal(0, 20, (4, len(time)))
+    assert pick_eeg(Recording(brain + hum, sfreq, CLINICAL[:4])).n_chans == 4
+    for scale in (1e-3, 1e3):
+        with pytest.raises(RecordingError, match="correct the physical dimension"):
+            pick_eeg(Recording((brain + hum) * scale, sfreq, CLINICAL[:4]))
+
+
+def test_the_unit_of_real_recordings_with_mains_and_artifacts(shared_data):
+    names = "Fp1 F3 C3 P3 F7 T3 T5 O1 Fz Cz Pz Fp2 F4 C4 P4 F8 T4 T6 O2".split()  # noqa: SIM905
+    for file in ("Other_sample1", "SZ_sample2", "GRDA_sample3"):  # the first: 60 Hz of 5 mV on most electrodes
+        segment = loadmat(shared_data / f"iiic_sparcnet/{file}.mat")["seg"][:19].astype(float)
+        assert pick_eeg(Recording(segment, 200.0, tuple(names))).n_chans >= 18
+        for scale in (1e-4, 1e4):
+            with pytest.raises(RecordingError, match="correct the physical dimension"):
+                pick_eeg(Recording(segment * scale, 200.0, tuple(names)))
 
 
 def test_drifts_offsets_and_bad_channels_do_not_fail_the_unit_check():

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from corpus.datasets.base import Entry, Label
@@ -41,8 +42,8 @@ def corpus(tmp_path: Path, rows_of: Rows) -> Path:
         "c": rows_of("x", "S9", 3, dataset="alpha", split="test"),
     }
     for name, rows in parts.items():
-        write_part(rows, tmp_path / "parts" / f"{name}.parquet")
-    assemble((tmp_path / "parts").glob("*.parquet"), tmp_path / "out", BuildInfo({"bands": "nn"}, version="1.2"))
+        write_part(rows, tmp_path / "parts" / f"{name}.arrow")
+    assemble((tmp_path / "parts").glob("*.arrow"), tmp_path / "out", BuildInfo({"bands": "nn"}, version="1.2"))
     return tmp_path / "out"
 
 
@@ -105,13 +106,13 @@ def test_facts_of_the_entry_go_before_those_of_the_file(card_of: Callable, rows_
 
 def test_same_rows_give_the_same_bytes(tmp_path: Path, rows_of: Rows) -> None:
     rows = rows_of()
-    assert write_part(rows, tmp_path / "a.parquet") == 4
-    assert write_part(iter(rows), tmp_path / "b.parquet") == 4
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert write_part(rows, tmp_path / "a.arrow") == 4
+    assert write_part(iter(rows), tmp_path / "b.arrow") == 4
+    assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
 
 
 def test_interrupted_part_leaves_the_old_one_and_no_rest(tmp_path: Path, rows_of: Rows) -> None:
-    rows, path = rows_of(), tmp_path / "a.parquet"
+    rows, path = rows_of(), tmp_path / "a.arrow"
     write_part(rows, path)
     before = path.read_bytes()
 
@@ -122,7 +123,7 @@ def test_interrupted_part_leaves_the_old_one_and_no_rest(tmp_path: Path, rows_of
     with pytest.raises(KeyboardInterrupt):
         write_part(broken(), path)
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.arrow"]
 
 
 def test_missing_samples_are_refused_with_the_segment(tmp_path: Path, rows_of: Rows) -> None:
@@ -130,7 +131,7 @@ def test_missing_samples_are_refused_with_the_segment(tmp_path: Path, rows_of: R
     signal = rows[2].signal_uv.copy()
     signal[0, 5] = np.nan
     with pytest.raises(RecordingError, match="demo/S1/r1/2: got missing"):
-        write_part([replace(rows[2], signal_uv=signal)], tmp_path / "a.parquet")
+        write_part([replace(rows[2], signal_uv=signal)], tmp_path / "a.arrow")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +148,7 @@ def test_bytes_do_not_depend_on_parts(tmp_path: Path, rows_of: Rows) -> None:
     for size, seed in ((4, 0), (36, 1), (3, 2)):
         parts = []
         for start in range(0, len(rows), size):
-            parts.append(tmp_path / str(size) / f"{start}.parquet")
+            parts.append(tmp_path / str(size) / f"{start}.arrow")
             write_part(rows[start : start + size], parts[-1])
         random.Random(seed).shuffle(parts)
         assemble(parts, tmp_path / f"out{size}", BuildInfo(), shard_rows=16, workers=2)
@@ -199,13 +200,13 @@ def test_a_folder_is_a_corpus_only_with_its_manifest(tmp_path: Path, corpus: Pat
 
 def test_assembling_again_removes_stale_shards(tmp_path: Path, corpus: Path) -> None:
     (corpus / "data" / ".demo-00000.parquet.0123.tmp").write_bytes(b"killed")
-    assemble([tmp_path / "parts" / "c.parquet"], corpus, BuildInfo())
+    assemble([tmp_path / "parts" / "c.arrow"], corpus, BuildInfo())
     assert list(files_of(corpus)) == ["data/alpha-00000.parquet", "manifest.json"]
     assert verify(corpus) == []
 
 
 def test_twice_the_same_segment_is_refused(tmp_path: Path, rows_of: Rows) -> None:
-    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    paths = [tmp_path / "a.arrow", tmp_path / "b.arrow"]
     write_part(rows_of(), paths[0])
     write_part(rows_of()[2:], paths[1])
     with pytest.raises(ValueError, match="demo/S1/r1/2 twice"):
@@ -213,7 +214,7 @@ def test_twice_the_same_segment_is_refused(tmp_path: Path, rows_of: Rows) -> Non
 
 
 def test_chosen_segments_keep_their_history(tmp_path: Path, corpus: Path) -> None:
-    parts = [tmp_path / "parts" / f"{name}.parquet" for name in "abc"]
+    parts = [tmp_path / "parts" / f"{name}.arrow" for name in "abc"]
     chosen = {"demo/S1/r2/3": True, "demo/S1/r2/2": False, "demo/S1/r2/1": False}
     manifest = assemble(parts, tmp_path / "cut", BuildInfo(), chosen)
     assert manifest["counts"]["demo"]["train"]["segments"] == 1
@@ -228,7 +229,7 @@ def test_chosen_segments_keep_their_history(tmp_path: Path, corpus: Path) -> Non
 
 
 def test_candidates_are_read_back(tmp_path: Path, corpus: Path) -> None:
-    found = {c.segment_id: c for c in read_candidates([tmp_path / "parts" / "a.parquet"])}
+    found = {c.segment_id: c for c in read_candidates([tmp_path / "parts" / "a.arrow"])}
     assert found["demo/S1/r2/2"].values == ("LPD",)
     assert found["demo/S1/r2/2"].history == ("demo/S1/r2/0", "demo/S1/r2/1")
     assert found["demo/S1/r2/2"].subject == "demo/S1"
@@ -280,12 +281,41 @@ def test_selection_and_errors(corpus: Path) -> None:
             reader.segment(name)
 
 
+def test_signals_are_those_of_the_records(corpus: Path) -> None:
+    for choice in ({}, {"dataset": "demo"}, {"split": "test"}, {"split": "val"}):
+        reader = CorpusReader(corpus, **choice)
+        signals = list(reader.signals())
+        assert [name for name, _, _ in signals] == reader.ids
+        assert [name for name, _, _ in reader.signals(1, 3)] == reader.ids[1:3]
+        for (_, ch_names, signal_uv), record in zip(signals, reader, strict=True):
+            assert ch_names == record.row.ch_names
+            np.testing.assert_array_equal(signal_uv, record.signal_uv)
+
+
+def test_a_changed_signal_does_not_come_back(corpus: Path) -> None:
+    reader = CorpusReader(corpus)
+    before = reader[1].signal_uv.copy()
+    reader[1].signal_uv[:] = 0
+    np.testing.assert_array_equal(reader[1].signal_uv, before)
+
+
+def test_what_is_no_part_is_named(tmp_path: Path, corpus: Path) -> None:
+    shard = corpus / "data" / "demo-00000.parquet"
+    with pytest.raises(ValueError, match=r"demo-00000\.parquet: got no part"):
+        assemble([shard], tmp_path / "again", BuildInfo())
+    other = tmp_path / "other.arrow"
+    with pa.OSFile(str(other), "wb") as stream, pa.ipc.new_file(stream, pa.schema({"signal": pa.int16()})):
+        pass
+    with pytest.raises(ValueError, match=r"other\.arrow: got no part of neuronarrator"):
+        assemble([other], tmp_path / "again", BuildInfo())
+
+
 def test_one_segment_is_read_without_the_rest_of_its_shard(tmp_path: Path, rows_of: Rows) -> None:
     import pyarrow.parquet as pq
 
     rows = [row for i in range(6) for row in rows_of(f"r{i}", f"S{i}", i)]
-    write_part(rows, tmp_path / "a.parquet")
-    assemble([tmp_path / "a.parquet"], tmp_path / "out", BuildInfo())
+    write_part(rows, tmp_path / "a.arrow")
+    assemble([tmp_path / "a.arrow"], tmp_path / "out", BuildInfo())
     shard = tmp_path / "out" / "data" / "demo-00000.parquet"
     meta = pq.read_metadata(shard)
     assert meta.num_row_groups == 2
@@ -331,8 +361,8 @@ def loud(tmp_path: Path, rows_of: Rows) -> tuple[Path, np.ndarray]:
     row = rows_of()[0]
     signal = row.signal_uv.copy()
     signal[1, 50] = -45_000
-    write_part([replace(row, signal_uv=signal)], tmp_path / "a.parquet")
-    assemble([tmp_path / "a.parquet"], tmp_path / "loud", BuildInfo())
+    write_part([replace(row, signal_uv=signal)], tmp_path / "a.arrow")
+    assemble([tmp_path / "a.arrow"], tmp_path / "loud", BuildInfo())
     return tmp_path / "loud", CorpusReader(tmp_path / "loud")[0].signal_uv
 
 

@@ -14,7 +14,8 @@ from mne.channels.layout import _auto_topomap_coords
 from mne.viz.topomap import _make_head_outlines, _setup_interp
 
 from corpus.montage import electrode_positions, region_of, side_of
-from corpus.topomap import TopomapRenderer, _colour_words, describe_map, median_potential, project_to_plane
+from corpus.topomap import TopomapRenderer, describe_map, median_potential, project_to_plane
+from corpus.topomap.raster import colour_words
 from encoders.topomap import TINY_CLIP
 
 LAYOUTS = {
@@ -58,7 +59,7 @@ def relative_error(ch_names: tuple[str, ...], info: mne.Info, n_maps: int = 4) -
 
 
 def colour_table() -> np.ndarray:
-    return _colour_words().view(np.uint8).reshape(257, 4)[:, :3]
+    return colour_words().view(np.uint8).reshape(257, 4)[:, :3]
 
 
 def random_maps(n_maps: int, n_chans: int = 19, seed: int = 0) -> np.ndarray:

@@ -20,6 +20,7 @@ STUCK_S = 0.1  # as many equal samples beyond RETURN_UV are a dropout or saturat
 SMOOTH_S = 0.1
 BLOCK_S = 10.0  # the baseline is the running median, over BASELINE_BLOCKS, of the medians of blocks
 BASELINE_BLOCKS = 7
+PIECE_VALUES = 1 << 18  # channels x samples measured at once, or one block
 _MEDIAN_OF = 64  # samples of a block that its median is taken of ...
 _SPREAD = np.arange(_MEDIAN_OF) * 0.6180339887 % 1  # ... not evenly spaced: mains would look constant
 
@@ -83,12 +84,12 @@ def find_damage(
         suspicious = _suspicious(source, sfreq, blocks, baseline, np.maximum(high - baseline, baseline - low))
         for i in np.flatnonzero(suspicious.any(axis=0)):
             rows = np.flatnonzero(suspicious[:, i])
-            quiet = np.fmin(spread[rows, i], np.nanmedian(_filled(spread[rows]), axis=1))
+            quiet = np.fmin(spread[rows, i], _median(_filled(spread[rows])))
             single = np.maximum(EXTREME_UV, GLITCH_RATIO * np.nan_to_num(quiet))
             levels = np.stack([baseline[rows, i], single])
             for row, runs in zip(rows, _examine(source, sfreq, rows, levels, blocks[i], stretch), strict=True):
                 found[row] += runs
-        offset = np.nanmedian(_filled(median), axis=1)
+        offset = _median(_filled(median))
         peak = np.abs(np.stack([low, high]) - offset[:, None]).max(axis=0)
         measured.append(Stretch(*stretch, tuple(blocks), offset, peak))
     edges = np.array(stretches).reshape(-1, 2)
@@ -110,26 +111,49 @@ def _measure(source: Source, blocks: list[tuple[int, int]]) -> np.ndarray:
 
     Minimum and maximum are NaN where a single sample is missing, all four where every one is.
     """
-    measured = np.empty((4, source.shape[0], len(blocks)))
-    for i, (start, stop) in enumerate(blocks):
-        x = source[:, start:stop]
-        few = x[:, (_SPREAD * (stop - start)).astype(int)] if stop - start > _MEDIAN_OF else x
-        median = np.median(few, axis=1)
-        spread = _upper_quartile(np.abs(few - median[:, None]))
-        low, high = x.min(axis=1), x.max(axis=1)
-        for row in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
-            values = x[row][np.isfinite(x[row])]
-            median[row] = np.median(values) if values.size else np.nan
-            spread[row] = _upper_quartile(np.abs(values - median[row])) if values.size else np.nan
-            low[row] = high[row] = np.nan
-        measured[..., i] = median, spread, low, high
+    n_chans = source.shape[0]
+    measured = np.empty((4, n_chans, len(blocks)))
+    length = blocks[0][1] - blocks[0][0]
+    at_once = max(PIECE_VALUES // (n_chans * length), 1)
+    first = 0
+    while first < len(blocks):  # some blocks of one length; the last is longer
+        last = min(first + at_once, len(blocks) - 1) if first < len(blocks) - 1 else len(blocks)
+        start, stop = blocks[first][0], blocks[last - 1][1]
+        x = source[:, start:stop].reshape(n_chans, last - first, -1)
+        measured[..., first:last] = _statistics(x)
+        first = last
     return measured
 
 
-def _upper_quartile(x: np.ndarray) -> np.ndarray:
-    """Along the last axis. Half of the samples of mains may lie at its zeros, so that a median would not see it."""
-    middle = 3 * x.shape[-1] // 4
-    return np.partition(x, middle, axis=-1)[..., middle]
+def _statistics(x: np.ndarray) -> np.ndarray:
+    """What `_measure` gives, (4, C, blocks), of (C, blocks, samples)."""
+    length = x.shape[-1]
+    few = x[..., (_SPREAD * length).astype(int)] if length > _MEDIAN_OF else x
+    with np.errstate(invalid="ignore"):  # blocks that lack a sample are measured again
+        median, spread = _median_and_spread(few)
+    low, high = x.min(axis=-1), x.max(axis=-1)
+    measured = np.stack([median, spread, low, high]).astype(np.float64)
+    for row, block in np.argwhere(~(np.isfinite(low) & np.isfinite(high))).tolist():
+        values = x[row, block][np.isfinite(x[row, block])]
+        measured[:2, row, block] = _median_and_spread(values) if values.size else np.nan
+        measured[2:, row, block] = np.nan
+    return measured
+
+
+def _median_and_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median along the last axis, and upper quartile of deviations from it.
+
+    Half of the samples of mains may lie at its zeros, so that a median of deviations would not see it.
+    """
+    n = x.shape[-1]
+    ordered = np.sort(x, axis=-1)
+    median = ordered[..., (n - 1) // 2] / 2 + ordered[..., n // 2] / 2
+    return median, np.sort(np.abs(x - median[..., None]), axis=-1)[..., 3 * n // 4]
+
+
+def _median(x: np.ndarray) -> np.ndarray:
+    """Median of every row of what is not missing, of which there is something; numpy's is quicker where it all is."""
+    return np.nanmedian(x, axis=1) if np.isnan(x).any() else np.median(x, axis=1)
 
 
 def _filled(median: np.ndarray) -> np.ndarray:
@@ -143,7 +167,7 @@ def _running_median(median: np.ndarray) -> np.ndarray:
     width = min(BASELINE_BLOCKS, n_blocks)
     first = np.clip(np.arange(n_blocks) - width // 2, 0, n_blocks - width)
     around = median[:, first[:, None] + np.arange(width)].reshape(n_chans * n_blocks, width)
-    return np.nanmedian(_filled(around), axis=1).reshape(n_chans, n_blocks)
+    return _median(_filled(around)).reshape(n_chans, n_blocks)
 
 
 def _suspicious(
@@ -161,7 +185,11 @@ def _suspicious(
         rows = np.flatnonzero(beyond[:, i] & ~grave[:, i])
         start, stop = blocks[i]
         x = np.asarray(source[:, start : stop + length])[rows]
-        grave[rows, i] = (_stuck(x, length) & (np.abs(x - baseline[rows, i, None]) > RETURN_UV)).any(axis=1)
+        far = np.abs(x - baseline[rows, i, None]) > RETURN_UV
+        sparse = slice(None, None, length // 2 or 1)  # a long run of equal samples holds two of these
+        equal = (x[:, sparse][:, 1:] == x[:, sparse][:, :-1]) & far[:, sparse][:, 1:]
+        for row in np.flatnonzero(equal.any(axis=1)):
+            grave[rows[row], i] = (_stuck(x[row, None], length) & far[row]).any()
     wanted = np.zeros_like(beyond)
     for row in np.flatnonzero(grave.any(axis=1)):
         for a, b in _runs(beyond[row]):

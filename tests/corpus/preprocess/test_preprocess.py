@@ -7,7 +7,6 @@ import mne
 import numpy as np
 import pytest
 
-from corpus.filtering import WHOLE_TIMES
 from corpus.montage import pick_eeg
 from corpus.preprocess import (
     CEREBRAGLOSS,
@@ -19,6 +18,7 @@ from corpus.preprocess import (
     preprocess,
     preprocess_stream,
 )
+from corpus.preprocess.filtering import WHOLE_TIMES
 from corpus.recording import Annotation, Defect, Recording, RecordingError, SignalReader, read_recording
 
 NAMES = ("Fp1", "Fp2", "C3", "C4")

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from corpus import damage
-from corpus.damage import EXTREME, MISSING, STUCK
-from corpus.preprocess import PreprocessPreset, preprocess
+from corpus.preprocess import PreprocessPreset, damage, preprocess
+from corpus.preprocess.damage import EXTREME, MISSING, STUCK
+from corpus.preprocess.repair import inspect_signal
 from corpus.recording import Defect, Recording, RecordingError, SignalReader
-from corpus.repair import inspect_signal
 
 SFREQ = 200.0
 NAMES = ("Fp1", "Fp2", "C3", "C4")
@@ -75,7 +74,7 @@ def test_an_artifact_of_45_mv_does_not_ring(monkeypatch):
     assert done.warnings[-1].endswith("s in 1 of 4 channels")
     assert done.provenance.steps[0] == "extreme amplitudes and stuck values interpolated linearly"
     away = np.r_[0:9900, 10_400:24_000]
-    np.testing.assert_array_equal(done.signal_uv[[0, 2, 3]], whole[[0, 2, 3]])
+    np.testing.assert_allclose(done.signal_uv[[0, 2, 3]], whole[[0, 2, 3]], rtol=0, atol=1e-4)  # two share a transform
     assert np.abs(done.signal_uv[1] - whole[1])[away].max() < 60
     np.testing.assert_array_equal(hit[1, 10_100], signal[1, 10_100] + 45_000 * np.hanning(300)[100])  # untouched input
     monkeypatch.setattr(damage, "EXTREME_UV", 1e6)
@@ -94,6 +93,32 @@ def test_dropouts_and_saturation():
         assert start - 20 <= a <= start
         assert stop <= b <= stop + 20
     assert found(signal, 3) == ()
+
+
+@pytest.mark.parametrize("start", range(7000, 7011))
+def test_the_shortest_run_that_is_stuck(start):
+    """20 equal samples wherever they begin; 19 are too few to tell."""
+    for length, kinds in ((20, {STUCK}), (19, set())):
+        signal = eeg(30)
+        signal[2, start - 6000 : start - 6000 + length] = 1200.0
+        assert {why for _, _, why in found(signal, 2)} == kinds
+
+
+def test_medians_of_blocks():
+    """Of 64 samples of a block, and of all that are there where one is missing."""
+    rng = np.random.default_rng(0)
+    signal = rng.normal(0, 20, (3, 1150)) + np.array([[0.0], [100.0], [-5.0]])
+    signal[1, 700] = np.nan
+    signal[2, :500] = np.nan
+    median, spread, low, high = damage._measure(signal, [(0, 500), (500, 1150)])
+    some = (np.arange(64) * 0.6180339887 % 1 * 500).astype(int)
+    assert median[0, 0] == pytest.approx(np.median(signal[0, some]))
+    assert spread[0, 0] == pytest.approx(np.sort(np.abs(signal[0, some] - median[0, 0]))[48])
+    assert (low[0, 1], high[0, 1]) == (signal[0, 500:].min(), signal[0, 500:].max())
+    rest = np.delete(signal[1, 500:], 200)
+    assert median[1, 1] == pytest.approx(np.median(rest))
+    assert spread[1, 1] == pytest.approx(np.sort(np.abs(rest - median[1, 1]))[3 * 649 // 4])
+    assert np.isnan([low[1, 1], high[1, 1], low[2, 0], high[2, 0], median[2, 0], spread[2, 0]]).all()
 
 
 def test_a_single_sample_of_45_mv():
@@ -165,7 +190,8 @@ def test_defects_of_earlier_steps_stay():
     assert process(signal, defects=(earlier,)).defects == (earlier, Defect("Fp2", 10.0, 0.05, MISSING))
 
 
-def test_a_reader_is_as_good_as_an_array():
+def test_a_reader_is_as_good_as_an_array(monkeypatch):
+    monkeypatch.setattr(damage, "PIECE_VALUES", 4 * 6000)
     signal = eeg()
     signal[0, 3000:3400] = 9000
     signal[1, 100] = np.inf
@@ -180,7 +206,7 @@ def test_a_reader_is_as_good_as_an_array():
     assert one.defects == other.defects
     for rows in (slice(0, 4), slice(1, 3), np.array([0, 3])):
         np.testing.assert_array_equal(one.read(2990, 3600, rows), other.read(2990, 3600, rows))
-    assert max(asked) <= 20 * SFREQ
+    assert max(asked) == 6000
 
 
 def test_real_artifacts(shared_data):

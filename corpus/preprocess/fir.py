@@ -12,6 +12,7 @@ import numpy as np
 
 _HAMMING = 3.3  # length of a Hamming window design, in periods of its transition band
 _NOTCH_TRANSITION_HZ = 0.5
+CLEAR_OF_NYQUIST = 0.97  # content below this share of the new Nyquist frequency is clear of the cut
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,22 @@ class LinearSteps:
         """Frequency above which nothing is left but the ripple of the stop band (-53 dB)."""
         return self.sfreq / 2 if self.h_freq is None else self.h_freq + _upper_transition(self.sfreq, self.h_freq)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is left where resampling cuts the spectrum off."""
+        return self.sfreq > self.new_sfreq and self.highest_hz < CLEAR_OF_NYQUIST * self.new_sfreq / 2
+
 
 @lru_cache(maxsize=32)
 def taps_of(steps: LinearSteps) -> tuple[np.ndarray, ...]:
     """Impulse responses of the filters of `steps`, in their order."""
     taps = bandpass_taps(steps.sfreq, steps.l_freq, steps.h_freq)
     return (taps, notch_taps(steps.sfreq, steps.notch)) if steps.notch else (taps,)
+
+
+def reach_of(steps: LinearSteps) -> int:
+    """Samples on either side that a filtered sample depends on."""
+    return sum(len(taps) // 2 for taps in taps_of(steps))
 
 
 def bandpass_taps(sfreq: float, l_freq: float, h_freq: float | None) -> np.ndarray:

@@ -2,22 +2,22 @@
 
 The order and the band of the default are those of LaBraM's preprocessing (Jiang et al. 2024, arXiv:2405.18765, and its
 code): band-pass 0.1-75 Hz, notch, 200 Hz, with MNE's defaults (zero-phase FIR, Hamming window; FFT resampling). Every
-continuous stretch is filtered by itself. What is done and how it compares with MNE: `corpus.filtering`.
+continuous stretch is filtered by itself. What is done and how it compares with MNE: `corpus.preprocess.filtering`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from corpus.damage import EXTREME_UV, MISSING
-from corpus.filtering import filter_stretch
-from corpus.fir import LinearSteps
 from corpus.montage import few_electrodes, pick_eeg
-from corpus.recording import Recording, RecordingError, SetAside, read_recording
-from corpus.reference import (
+from corpus.preprocess.damage import EXTREME_UV, MISSING
+from corpus.preprocess.filtering import filter_stretch
+from corpus.preprocess.fir import LinearSteps
+from corpus.preprocess.reference import (
     Reference,
     ReferencePlan,
     keep_ears,
@@ -25,7 +25,8 @@ from corpus.reference import (
     recorded_against_ears,
     with_reference,
 )
-from corpus.repair import CleanSignal, defects_of, inspect_signal
+from corpus.preprocess.repair import CleanSignal, defects_of, inspect_signal
+from corpus.recording import Recording, RecordingError, SetAside, read_recording
 
 HIGH_GAMMA_HZ = (50.0, 75.0)
 DELTA_HZ = (0.5, 4.0)
@@ -44,7 +45,7 @@ class PreprocessPreset:
         sfreq: sampling rate of the result, Hz.
         notch: mains frequency to remove, Hz; "auto" takes what `detect_mains` finds; None removes nothing. Where the
             dataset's card states mains_hz, pass that.
-        reference: None keeps the recorded reference; the others are explained at `corpus.reference.Reference`.
+        reference: None keeps the recorded reference; the others are explained at `reference.Reference`.
     """
 
     l_freq: float = 0.1
@@ -114,25 +115,33 @@ def preprocess(recording: Recording, preset: PreprocessPreset = NEURONARRATOR) -
     """Repair, filter, notch, resample and reference; the signal of the result is float32, microvolts.
 
     Missing samples (NaN), extreme amplitudes and stuck values are interpolated and listed in `defects` (rules:
-    `corpus.damage`). Times after a break may move by half a sample of the new rate, for each break.
+    `corpus.preprocess.damage`). Times after a break may move by half a sample of the new rate, for each break.
 
     Raises:
         RecordingError: if in every channel more than half of the samples are missing or extreme, or the reference
             cannot be had.
     """
     stream = _prepare(recording, preset, stream=False)
-    signal_uv = np.empty((stream.head.n_chans, stream.n_times), np.float32)
+    return replace(stream.head, signal_uv=_joined(stream))
+
+
+def _joined(stream: Stream) -> np.ndarray:
+    """All chunks in one array; the only one of a short recording is taken as it is."""
+    first = next(stream.chunks)
+    if first.shape[1] == stream.n_times:
+        return first
+    signal_uv = np.empty((len(first), stream.n_times), np.float32)
     done = 0
-    for chunk in stream.chunks:
+    for chunk in chain([first], stream.chunks):
         signal_uv[:, done : done + chunk.shape[1]] = chunk
         done += chunk.shape[1]
-    return replace(stream.head, signal_uv=signal_uv)
+    return signal_uv
 
 
 def preprocess_stream(recording: Recording, preset: PreprocessPreset = NEURONARRATOR) -> Stream:
     """As `preprocess`, in memory that does not grow with the recording.
 
-    The result is the same to rounding, except for stretches of more than `corpus.filtering.STREAM_VALUES` values (7
+    The result is the same to rounding, except for stretches of more than `filtering.STREAM_VALUES` values (7
     hours of 10 channels at 128 Hz) with content up to the Nyquist frequency where resampling cuts it off, as all have
     below 187 Hz: those differ by what they hold there.
 

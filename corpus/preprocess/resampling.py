@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 INVISIBLE_UV = 3e-5  # ringing below this is left out
+LANES = 4  # rows that scipy transforms at once, in single precision; one or two more cost less than a full set
 
 
 def time_grid(n_times: int, ratio: float) -> tuple[float, float]:
@@ -32,19 +33,61 @@ def padding_of(n_times: int) -> tuple[int, int]:
     return padded, (padded - n_times) // 2
 
 
-def resample_padded(padded: np.ndarray, before: int, ratio: float, result: np.ndarray) -> None:
-    """MNE's resampling by one Fourier transform of the padded stretch, into `result`."""
-    from scipy.fft import irfft, rfft
+def pack(x: np.ndarray, before: int = 0, after: int = 0) -> np.ndarray:
+    """Two channels as one complex signal, which one complex transform filters at the price of a single one.
 
-    n_padded = padded.shape[1]
-    n_new = max(round(ratio * n_padded), 1)
-    spectrum = rfft(padded, overwrite_x=True)
-    nyquist, odd = divmod(min(n_padded, n_new), 2)
-    if not odd:
-        spectrum[:, nyquist : nyquist + 1] *= 2 if n_new < n_padded else 0.5
+    Args:
+        x: (C, T) float32 or float64.
+        before: samples to leave room for in front; their values are not set.
+        after: samples to leave room for at the end; likewise.
+
+    Returns:
+        (P, before + T + after) complex: the first half of the channels is real, the second imaginary. P is C / 2,
+        rounded up, or one more where a row of zeros is quicker than a set of transforms that is not full.
+    """
+    n_pairs, n_times = (len(x) + 1) // 2, x.shape[1]
+    n_rows = n_pairs + (n_pairs % LANES == LANES - 1)
+    packed = np.empty((n_rows, before + n_times + after), np.result_type(x.dtype, np.complex64))
+    inner = packed[:, before : before + n_times]
+    inner.real[:n_pairs], inner.real[n_pairs:] = x[:n_pairs], 0
+    inner.imag[: len(x) - n_pairs], inner.imag[len(x) - n_pairs :] = x[n_pairs:], 0
+    return packed
+
+
+def unpack(packed: np.ndarray, result: np.ndarray) -> None:
+    """Write the channels of `pack` (P, T) into `result` (C, T)."""
+    n_pairs = (len(result) + 1) // 2
+    result[:n_pairs] = packed.real[:n_pairs]
+    result[n_pairs:] = packed.imag[: len(result) - n_pairs]
+
+
+def resample_padded(padded: np.ndarray, before: int, ratio: float, count: int) -> np.ndarray:
+    """MNE's resampling by one Fourier transform of the padded stretch, packed: `count` samples from `before` on.
+
+    `padded` is overwritten.
+    """
+    from scipy.fft import fft, ifft
+
+    n_new = max(round(ratio * padded.shape[1]), 1)
     start = round(ratio * before)
-    resampled = irfft(spectrum, n_new, overwrite_x=True)[:, start : start + result.shape[1]]
-    np.multiply(resampled, n_new / n_padded, out=result, casting="same_kind")
+    spectrum = refit(fft(padded, overwrite_x=True, norm="forward"), n_new)
+    return ifft(spectrum, overwrite_x=True, norm="forward")[:, start : start + count]
+
+
+def refit(spectrum: np.ndarray, n_new: int) -> np.ndarray:
+    """Spectra of `n_new` bins that hold the same frequencies; what one Nyquist bin held is shared, or added up."""
+    n_old = spectrum.shape[1]
+    nyquist, odd = divmod(min(n_old, n_new), 2)
+    side = nyquist if odd else max(nyquist - 1, 0)  # bins of either sign
+    result = np.empty((len(spectrum), n_new), spectrum.dtype)
+    result[:, : side + 1] = spectrum[:, : side + 1]
+    result[:, side + 1 : n_new - side] = 0
+    result[:, n_new - side :] = spectrum[:, n_old - side :]
+    if not odd and n_new >= n_old:  # MNE halves it even where nothing changes
+        result[:, nyquist] = result[:, n_new - nyquist] = spectrum[:, nyquist] / 2
+    elif not odd:
+        result[:, nyquist] = spectrum[:, nyquist] + spectrum[:, n_old - nyquist]
+    return result
 
 
 def pad_reflected(x: np.ndarray, before: int, after: int) -> np.ndarray:
@@ -90,12 +133,20 @@ class Ringing:
         return np.stack([self.content.real, self.content.imag], axis=1).astype(np.float32) @ wave
 
 
-def find_ringing(piece: Callable[[int, int], np.ndarray], n_times: int, sfreq: float, new_sfreq: float) -> Ringing:
+def find_ringing(
+    total: Callable[[int, np.ndarray], np.ndarray],
+    spread: Callable[[np.ndarray], np.ndarray],
+    n_times: int,
+    sfreq: float,
+    new_sfreq: float,
+) -> Ringing:
     """Measure the jump, for a lower rate: MNE pads by the odd reflection of the filtered stretch, zero at its ends.
 
     Args:
-        piece: (start, stop) -> (C, stop - start) microvolts, samples of the filtered stretch at its own rate; it must
-            hold nothing at the cut-off frequency itself.
+        total: (middle, weights) -> (C,) complex: sum of an odd number of weights around a sample times the stretch,
+            microvolts.
+        spread: weights of the filtered stretch to those of the stretch itself. The filters are symmetric, and leave
+            nothing at the cut-off frequency itself.
         n_times: samples of the stretch.
         sfreq: of the stretch, Hz.
         new_sfreq: of the result, Hz.
@@ -106,6 +157,7 @@ def find_ringing(piece: Callable[[int, int], np.ndarray], n_times: int, sfreq: f
     n_fade = min(before, after, round(sfreq))
     rate = np.pi * (n_new // 2 * 2 + 1) / padded
     turn = np.exp(-1j * rate * np.arange(n_fade)) * np.cos(np.pi / 2 * (np.arange(n_fade) + 0.5) / n_fade) ** 2
-    right = piece(before - n_fade + 1, before + 1)[:, ::-1] @ turn
-    left = piece(n_times - 1 - after, n_times - 1 - after + n_fade) @ turn.conj()
+    weights = spread(np.concatenate([np.zeros(n_fade - 1), turn]))
+    right = total(before, weights[::-1])
+    left = total(n_times - 1 - after, weights.conj())
     return Ringing(-right - left * np.exp(1j * rate), n_times + after, rate, padded)

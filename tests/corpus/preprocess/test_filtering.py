@@ -4,10 +4,10 @@ import mne
 import numpy as np
 import pytest
 
-from corpus import filtering
-from corpus.filtering import filter_stretch
-from corpus.fir import LinearSteps, bandpass_taps, notch_taps
-from corpus.resampling import Ringing, padding_of, time_grid
+from corpus.preprocess import filtering, overlap
+from corpus.preprocess.filtering import filter_stretch
+from corpus.preprocess.fir import LinearSteps, bandpass_taps, notch_taps
+from corpus.preprocess.resampling import Ringing, pack, padding_of, refit, time_grid, unpack
 
 RATES = [100.0, 128.0, 150.5, 160.0, 173.61, 200.0, 250.0, 256.0, 399.7, 500.0, 512.0, 1000.0]
 
@@ -72,6 +72,43 @@ def test_notch_is_that_of_mne(freq):
         np.testing.assert_allclose(theirs[: 10000 - half], 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_chans", [1, 2, 3, 5, 6, 8, 13])
+def test_channels_are_packed_in_pairs(n_chans):
+    signal = np.random.default_rng(0).standard_normal((n_chans, 50)).astype(np.float32)
+    packed = pack(signal, 3, 2)
+    assert packed.dtype == np.complex64
+    assert packed.shape[1] == 55
+    assert len(packed) % 4 != 3
+    back = np.empty((n_chans, 50), np.float32)
+    unpack(packed[:, 3:-2], back)
+    np.testing.assert_array_equal(back, signal)
+    assert not packed[(n_chans + 1) // 2 :, 3:-2].any()
+
+
+@pytest.mark.parametrize("n_old", [1, 2, 7, 8])
+@pytest.mark.parametrize("n_new", [1, 2, 5, 6, 9, 12])
+def test_spectra_of_another_length(n_old, n_new):
+    """As scipy cuts and extends those of real signals, twice the Nyquist bin for the shorter, half for the longer."""
+    signal = np.random.default_rng(0).standard_normal((2, n_old))
+    half = np.fft.rfft(signal)
+    if min(n_old, n_new) % 2 == 0:
+        half[:, min(n_old, n_new) // 2] *= 2 if n_new < n_old else 0.5
+    expected = np.fft.irfft(half[:, : n_new // 2 + 1], n_new)
+    found = np.fft.ifft(refit(np.fft.fft(signal[:1] + 1j * signal[1:]), n_new))
+    np.testing.assert_allclose(np.concatenate([found.real, found.imag]), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("sfreq", [128.0, 200.0, 250.0])
+def test_a_channel_does_not_depend_on_its_neighbours(sfreq):
+    """Two share a transform, and its rounding: less than a thousandth of a microvolt, beside one of 1.6 mV as well."""
+    signal, steps = eeg(300, sfreq, 11), steps_for(sfreq)
+    signal[4] *= 8
+    together = by_us(signal, steps, np.float32)
+    for channel in (0, 4, 8, 10):  # the first and the fifth are a pair
+        alone = by_us(signal[channel : channel + 1], steps, np.float32)[0]
+        assert np.abs(together[channel] - alone).max() < 1e-3
+
+
 def test_lengths_of_the_defaults():
     assert len(bandpass_taps(500.0, 0.1, 75.0)) == 16501  # 33 s
     assert len(bandpass_taps(500.0, 1.6, 70.0)) == 1033  # 2.06 s
@@ -123,8 +160,8 @@ def test_size_of_blocks_does_not_matter(sfreq, monkeypatch):
     signal, steps = eeg(70000 / sfreq, sfreq), steps_for(sfreq)
     whole = by_us(signal, steps)
     for minimum, per_guard in ((1 << 12, 3), (1 << 18, 12)):
-        monkeypatch.setattr(filtering, "_MIN_FFT", minimum)
-        monkeypatch.setattr(filtering, "_FFT_PER_GUARD", per_guard)
+        monkeypatch.setattr(overlap, "_MIN_FFT", minimum)
+        monkeypatch.setattr(overlap, "_FFT_PER_GUARD", per_guard)
         np.testing.assert_allclose(by_us(signal, steps), whole, rtol=0, atol=3e-4)
 
 

@@ -1,7 +1,7 @@
 """A signal without its offsets, its damage interpolated: what the filters read.
 
 A filter of tens of seconds would smear an artifact of 45 mV, a dropout or a gap over its neighbourhood. Each is
-replaced by a line between its neighbours, before any filter, and listed as a defect. What counts: `corpus.damage`.
+replaced by a line between its neighbours, before any filter, and listed as a defect. What counts: `damage`.
 """
 
 from bisect import bisect_right
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from corpus.damage import Run, Source, Stretch, find_damage, joined
+from corpus.preprocess.damage import Run, Source, Stretch, find_damage, joined
 from corpus.recording import Defect
 
 FLOAT32_UV = 2000.0  # channels that deviate less are filtered in float32, with an error below 1e-3 µV
@@ -46,12 +46,13 @@ class CleanSignal:
         x = np.empty(raw.shape, np.float32 if small else np.float64)
         for i in inside:
             part = slice(max(self.stretches[i].start - start, 0), self.stretches[i].stop - start)
-            x[:, part] = raw[:, part] - self.offset_uv[i, rows][:, None]
-        for values, channel in zip(x, np.arange(len(self.damage))[rows], strict=True):
+            np.subtract(raw[:, part], self.offset_uv[i, rows][:, None], out=x[:, part], casting="same_kind")
+        for values, channel in zip(x, np.arange(len(self.damage))[rows].tolist(), strict=True):
             runs = self.damage[channel]
-            near = slice(np.searchsorted(runs[:, 1], start, "right"), np.searchsorted(runs[:, 0], stop))
-            for first, last in runs[near].tolist():
-                self._interpolate(values, channel, start, (first, last))
+            if len(runs):
+                near = slice(np.searchsorted(runs[:, 1], start, "right"), np.searchsorted(runs[:, 0], stop))
+                for first, last in runs[near].tolist():
+                    self._interpolate(values, channel, start, (first, last))
         return x
 
     def _stretch_of(self, sample: int) -> int:

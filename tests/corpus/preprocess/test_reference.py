@@ -5,8 +5,7 @@ import pytest
 
 from corpus.montage import pick_eeg
 from corpus.preprocess import CEREBRAGLOSS, PreprocessPreset, load_recording, preprocess
-from corpus.recording import Defect, Recording, RecordingError
-from corpus.reference import (
+from corpus.preprocess.reference import (
     DOUBLE_BANANA,
     ELECTRODES_19,
     TRANSVERSE,
@@ -16,6 +15,7 @@ from corpus.reference import (
     recorded_against_ears,
     rereference,
 )
+from corpus.recording import Defect, Recording, RecordingError
 from corpus.simulate.edf import write_edf
 
 
