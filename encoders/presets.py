@@ -58,4 +58,10 @@ TINY = SignalEncoderPreset(embed_dim=100, depth=4, num_heads=5, position_std=0.3
 BASE = SignalEncoderPreset(embed_dim=200, depth=12, num_heads=10)
 """LaBraM-Base, 5.8 million parameters; fits the published `labram-base.pth`."""
 
-SIGNAL_ENCODER_PRESETS = {"tiny": TINY, "base": BASE}
+LARGE = SignalEncoderPreset(embed_dim=400, depth=24, num_heads=16)
+"""LaBraM-Large, 46 million parameters; only Base has published weights."""
+
+HUGE = SignalEncoderPreset(embed_dim=800, depth=48, num_heads=16)
+"""LaBraM-Huge, 369 million parameters; only Base has published weights."""
+
+SIGNAL_ENCODER_PRESETS = {"tiny": TINY, "base": BASE, "large": LARGE, "huge": HUGE}

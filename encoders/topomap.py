@@ -1,16 +1,21 @@
-"""Scalp maps to vectors: a frozen CLIP vision tower, one mean patch token per map (NeuroNarrator, Sec. 3.2, Eq. 2).
+"""Scalp maps to vectors: a frozen vision tower, one mean patch token per map (NeuroNarrator, Sec. 3.2, Eq. 2).
 
-Letters: B maps, H x W pixels, N patch tokens, D width.
+The paper takes OpenAI's CLIP ViT-L/14. Any vision transformer of open_clip does: its own (CLIP and relatives), or one
+of timm (SigLIP and SigLIP 2, arXiv:2303.15343, arXiv:2502.14786). Letters: B maps, H x W pixels, N patch tokens,
+D width.
 """
 
+import hashlib
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import open_clip
 import torch
 from open_clip.factory import load_state_dict
+from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
+from timm.models.vision_transformer import VisionTransformer as TimmTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,6 +26,7 @@ TINY_CLIP: dict[str, Any] = {  # our own: 49 patches; the text tower holds the c
     "text_cfg": {"context_length": 128, "width": 64, "heads": 4, "layers": 2},
 }
 BASE_CLIP = "ViT-L-14-quickgelu"  # OpenAI's weights were trained with QuickGELU
+Visual: TypeAlias = VisionTransformer | TimmModel
 
 
 def build_tiny_clip() -> open_clip.CLIP:
@@ -33,28 +39,57 @@ def build_tiny_clip() -> open_clip.CLIP:
     return open_clip.CLIP(**TINY_CLIP)
 
 
-def _build_visual(preset: str) -> VisionTransformer:
-    """Build the vision tower of a preset with random weights; the text tower built beside it is always the tiny one."""
-    configs = {"base": open_clip.get_model_config(BASE_CLIP), "tiny": TINY_CLIP}
-    if preset not in configs:
+def _model_name(name: str) -> str:
+    """The open_clip model of a preset or of a name."""
+    model = BASE_CLIP if name == "base" else name
+    if model != "tiny" and model not in open_clip.list_models():
         raise ValueError(
-            f"got preset={preset!r}, expected one of {sorted(configs)}; base is the paper's, tiny runs on CPU"
+            f"got preset={name!r}, expected 'base' (the paper's), 'tiny' (runs on CPU) or a name of "
+            "open_clip.list_models() such as 'ViT-B-16-SigLIP2'; correct the name"
         )
-    return open_clip.CLIP(**configs[preset] | {"text_cfg": TINY_CLIP["text_cfg"]}).visual
+    return model
 
 
-def _find_weights(preset: str, weights: str | Path) -> Path:
-    """Resolve a local file, or the tag of OpenAI's weights (downloaded once, then cached by open_clip)."""
+def _build_visual(model: str) -> Visual:
+    """Build the vision tower of a model with random weights; the text tower built beside it is always the tiny one."""
+    config = TINY_CLIP if model == "tiny" else open_clip.get_model_config(model)
+    known = {key: config[key] for key in ("embed_dim", "vision_cfg", "quick_gelu") if key in config}
+    visual = open_clip.CLIP(**known, text_cfg=TINY_CLIP["text_cfg"]).visual
+    _check_visual(visual, model)
+    return visual
+
+
+def _check_visual(visual: nn.Module, model: str) -> None:
+    transformer = visual.trunk if isinstance(visual, TimmModel) else visual
+    if not isinstance(transformer, VisionTransformer | TimmTransformer):
+        raise ValueError(
+            f"got {model}, whose vision tower is a {type(transformer).__name__}, expected a vision transformer with "
+            "patch tokens; pass a ViT of CLIP, SigLIP or SigLIP 2"
+        )
+
+
+def _normalisation(model: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the input, of values from 0 to 1, that the published weights of a model expect."""
+    for tag in open_clip.list_pretrained_tags_by_model(model):
+        config = open_clip.get_pretrained_cfg(model, tag)
+        if config.get("mean") and config.get("std"):
+            return tuple(config["mean"]), tuple(config["std"])
+    return open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+
+
+def _find_weights(model: str, weights: str | Path) -> Path:
+    """Resolve a local file, or the tag of published weights (downloaded once, then cached by open_clip)."""
     if Path(weights).is_file():
         return Path(weights)
-    if preset == "base" and weights == "openai":
-        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(BASE_CLIP, "openai")))
-    tag = " or the tag 'openai'" if preset == "base" else ""
-    raise FileNotFoundError(f"got weights={str(weights)!r}, expected an existing file{tag}; check the path")
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if weights in tags:
+        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, str(weights))))
+    listed = f" or one of the tags {tags}" if tags else ""
+    raise FileNotFoundError(f"got weights={str(weights)!r}, expected an existing file{listed}; check the path")
 
 
-def _load_visual(visual: VisionTransformer, path: Path) -> None:
-    """Load the `visual.` part of a checkpoint (of an open_clip CLIP, or of a `TopomapEncoder`), strictly."""
+def _load_visual(visual: Visual, path: Path) -> None:
+    """Load the `visual.` part of a checkpoint (of an open_clip model, or of a `TopomapEncoder`), strictly."""
     tensors = load_state_dict(str(path))
     state = {key.removeprefix("visual."): tensor for key, tensor in tensors.items() if key.startswith("visual.")}
     if not state:
@@ -68,56 +103,79 @@ def _load_visual(visual: VisionTransformer, path: Path) -> None:
 
 
 class TopomapEncoder(nn.Module):
-    """CLIP vision tower, frozen by construction: no gradients, always in eval mode, whatever module it becomes part of.
+    """Vision tower, frozen by construction: no gradients, always in eval mode, whatever module it becomes part of.
 
-    The global vector of a map is the mean of the patch tokens that leave the tower; the class token and the projection
-    into CLIP's text space are not used.
+    The global vector of a map is the mean of the patch tokens that leave the last block; class token, attention pooling
+    and the projection into the space of the text tower are not used.
 
     Args:
-        preset: `base` is OpenAI's ViT-L/14 (D = 1024, 256 patches), `tiny` our small one (D = 128, 49 patches).
-        weights: a checkpoint file, the tag `openai` (base only), or None for random weights.
-        after_ln_post: take the tokens after the last layer norm (open_clip's `output_tokens`) or before it (the
-            `last_hidden_state` of the Hugging Face port); NeuroNarrator does not say which, and they differ.
+        preset: `base` is OpenAI's ViT-L/14 (D = 1024, 256 patches), `tiny` our small one (D = 128, 49 patches); or the
+            name of a model of open_clip whose vision tower is a transformer, such as `ViT-B-16-SigLIP2`.
+        weights: a checkpoint file, a tag of published weights (`openai` for base, `webli` for SigLIP 2), or None for
+            random weights. The input is normalised by the mean and deviation of the model's published weights.
+        after_ln_post: take the tokens after the last layer norm or before it. For CLIP that is `ln_post`: after it,
+            open_clip's `output_tokens`; before it, the `last_hidden_state` of the Hugging Face port; NeuroNarrator does
+            not say which, and they differ. For SigLIP it is the `norm` of the trunk, which comes before the attention
+            pooling: after it, timm's `forward_features`.
 
     Attributes:
         visual: the tower; its tensors are the whole state dict.
         width: D, of the vectors.
 
     Raises:
-        ValueError: unknown preset, or a checkpoint whose vision tower is missing or does not fit.
-        FileNotFoundError: `weights` is neither a file nor the tag.
+        ValueError: unknown name, a tower that is no transformer, or a checkpoint whose tower is missing or misfits.
+        FileNotFoundError: `weights` is neither a file nor a tag.
     """
 
-    visual: VisionTransformer
+    visual: Visual
     mean: Tensor
     std: Tensor
 
     def __init__(self, preset: str = "base", weights: str | Path | None = None, after_ln_post: bool = True) -> None:
         super().__init__()
-        visual = _build_visual(preset)
+        model = _model_name(preset)
+        visual = _build_visual(model)
         if weights is not None:
-            _load_visual(visual, _find_weights(preset, weights))
-        self._adopt(visual, after_ln_post)
+            _load_visual(visual, _find_weights(model, weights))
+        self._adopt(visual, after_ln_post, _normalisation(model))
 
     @classmethod
     def from_clip(cls, clip: open_clip.CLIP, after_ln_post: bool = True) -> "TopomapEncoder":
-        """Freeze a copy of the vision tower of a CLIP, which itself stays trainable."""
+        """Freeze a copy of the vision tower of a CLIP with OpenAI's normalisation; the CLIP itself stays trainable."""
+        _check_visual(clip.visual, type(clip).__name__)
         encoder = cls.__new__(cls)
         nn.Module.__init__(encoder)
-        encoder._adopt(deepcopy(clip.visual), after_ln_post)
+        encoder._adopt(
+            deepcopy(clip.visual), after_ln_post, (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+        )
         return encoder
 
-    def _adopt(self, visual: VisionTransformer, after_ln_post: bool) -> None:
+    def _adopt(self, visual: Visual, after_ln_post: bool, normalisation: tuple[tuple[float, ...], ...]) -> None:
         self.visual = visual.requires_grad_(False)
         self.after_ln_post = after_ln_post
-        self.width = int(visual.transformer.width)
-        self.register_buffer("mean", torch.tensor(open_clip.OPENAI_DATASET_MEAN).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(open_clip.OPENAI_DATASET_STD).view(3, 1, 1) * 255, persistent=False)
+        self.width = int(visual.trunk.embed_dim if isinstance(visual, TimmModel) else visual.transformer.width)
+        for name, values in zip(("mean", "std"), normalisation, strict=True):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1) * 255, persistent=False)
         self.eval()
 
     def train(self, mode: bool = True) -> "TopomapEncoder":
         """Stay in eval mode: the tower is frozen, whatever the mode of the module around it."""
         return super().train(False)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The transformer blocks, from tensors to tensors: what is worth compiling."""
+        return list(
+            self.visual.trunk.blocks if isinstance(self.visual, TimmModel) else self.visual.transformer.resblocks
+        )
+
+    def fingerprint(self) -> str:
+        """Sha256 of everything that a vector depends on beside the map: weights, normalisation, choice of tokens."""
+        digest = hashlib.sha256(f"{self.after_ln_post} {self.visual.image_size}".encode())
+        for name, tensor in [*self.state_dict().items(), ("mean", self.mean), ("std", self.std)]:
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def forward(self, maps: Tensor) -> Tensor:
@@ -141,7 +199,7 @@ class TopomapEncoder(nn.Module):
         if pixels.shape[2:] != self.visual.image_size:
             resized = functional.interpolate(pixels, self.visual.image_size, mode="bicubic", antialias=True)
             pixels = resized.clamp(0, 255)
-        pixels = ((pixels - self.mean) / self.std).to(self.visual.conv1.weight.dtype)
+        pixels = ((pixels - self.mean) / self.std).to(next(self.visual.parameters()).dtype)
         tokens = self.visual.forward_intermediates(
             pixels, indices=1, normalize_intermediates=self.after_ln_post, intermediates_only=True, output_fmt="NLC"
         )["image_intermediates"][0]  # (B, N, D), of the last block

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from encoders.labram import SignalEncoder
 
@@ -21,8 +21,18 @@ DROPPED_ON_PURPOSE: Mapping[str, str] = {
     "mask_token": "stands for hidden patches, used by masked pretraining only",
     "lm_head.*": "predicts neural codes, used by masked pretraining only",
     "norm.*": "normalises tokens in pretraining; the pooled encoder has fc_norm instead",
+    "final_layer.*": "classifier of braindecode's Labram",
 }
 """Keys of the published file (after the prefix, as patterns) that the encoder has no place for, and why."""
+
+BRAINDECODE_NAMES: Mapping[str, str] = {
+    "position_embedding": "pos_embed",
+    "temporal_embedding": "time_embed",
+    "patch_embed.temporal_conv.": "patch_embed.",
+    ".mlp.0.": ".mlp.fc1.",
+    ".mlp.2.": ".mlp.fc2.",
+}
+"""Parts of the names in braindecode's Labram -> the published parts; its files are read too."""
 
 _OUTSIDE_STUDENT = f"outside '{STUDENT_PREFIX}': a head of the pretraining model, not the encoder"
 _FINAL_NORM = ("fc_norm.weight", "fc_norm.bias")
@@ -56,12 +66,15 @@ def load_labram(
 ) -> MatchReport:
     """Load a checkpoint in the layout of `labram-base.pth` into the encoder, in place, completely or not at all.
 
+    Files of braindecode's Labram are read as well, by `BRAINDECODE_NAMES`.
+
     Args:
         encoder: Encoder of the same size (`encoders.presets.BASE` for `labram-base.pth`).
-        path: `.safetensors` file, or a torch file with the weights under "model" or "module". If any key starts with
-            "student.", only those keys are used, without the prefix.
+        path: `.safetensors` file, or a torch file with the weights at the top or under "model" or "module". If any
+            key starts with "student.", only those keys are used, without the prefix.
         final_norm: What to do when the file has no `fc_norm`: "fresh" leaves the encoder's own values (LaBraM's
-            fine-tuning), "pretrained" copies the token norm of pretraining into it.
+            fine-tuning), "pretrained" copies the token norm of pretraining into it, which `pool="cls"` was trained
+            with.
 
     Returns:
         Names of what was loaded, left fresh and dropped, with the checksum of the file.
@@ -79,6 +92,31 @@ def load_labram(
     encoder.load_state_dict(kept, strict=not fresh)
     loaded = tuple(name for name in own if name in kept)
     return MatchReport(path.name, _sha256(path), loaded, fresh, dropped)
+
+
+def load_module(module: nn.Module, path: str | Path, on_purpose: Mapping[str, str], prefix: str = "") -> MatchReport:
+    """Load a file into any module, in place, completely or not at all.
+
+    Args:
+        module: Module whose tensors the file must hold, all of them and in their shapes.
+        path: `.safetensors` file, or a torch file with the weights at the top or under "model" or "module".
+        on_purpose: Patterns of keys to leave out -> why.
+        prefix: Of the module's keys in the file.
+
+    Returns:
+        Names of what was loaded and dropped, with the checksum of the file.
+
+    Raises:
+        WeightsError: If the file is unreadable, or a key is missing, unexpected or misshaped; one error names them all.
+    """
+    path = Path(path)
+    tensors = _read_tensors(path)
+    dropped = {key: why for key in tensors for pattern, why in on_purpose.items() if fnmatchcase(key, pattern)}
+    kept = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key not in dropped}
+    own = module.state_dict()
+    _check_match(path.name, own, kept, ())
+    module.load_state_dict(kept)
+    return MatchReport(path.name, _sha256(path), tuple(own), (), dropped)
 
 
 def _read_tensors(path: Path) -> Mapping[str, Any]:
@@ -100,8 +138,12 @@ def _read_tensors(path: Path) -> Mapping[str, Any]:
     for key in ("model", "module"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             return content[key]
+    if isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values()):
+        return content
     found = sorted(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-    raise WeightsError(f"got {path.name} with {found}, expected the weights under 'model' or 'module': save them there")
+    raise WeightsError(
+        f"got {path.name} with {found}, expected tensors at the top or under 'model' or 'module': save them there"
+    )
 
 
 def _select(tensors: Mapping[str, Any], final_norm: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -109,11 +151,19 @@ def _select(tensors: Mapping[str, Any], final_norm: str) -> tuple[dict[str, Any]
     prefix = STUDENT_PREFIX if any(key.startswith(STUDENT_PREFIX) for key in tensors) else ""
     dropped = {key: _OUTSIDE_STUDENT for key in tensors if not key.startswith(prefix)}
     student = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key not in dropped}
+    if "position_embedding" in student:
+        student = {_published_name(name): tensor for name, tensor in student.items()}
     if final_norm == "pretrained" and not any(name in student for name in _FINAL_NORM):
         student = {f"fc_{name}" if f"fc_{name}" in _FINAL_NORM else name: student[name] for name in student}
     why = {name: _why_dropped(name) for name in student}
     dropped |= {f"{prefix}{name}": reason for name, reason in why.items() if reason}
     return {name: tensor for name, tensor in student.items() if not why[name]}, dropped
+
+
+def _published_name(name: str) -> str:
+    for theirs, published in BRAINDECODE_NAMES.items():
+        name = name.replace(theirs, published)
+    return name
 
 
 def _why_dropped(name: str) -> str | None:

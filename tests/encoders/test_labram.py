@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from encoders.labram import CHANNEL_NAMES, CHANNEL_ROWS, SignalEncoder, channel_rows, drop_path, to_labram_unit
+from encoders.channels import CHANNEL_NAMES, channel_rows
+from encoders.labram import SignalEncoder, to_labram_unit
 from encoders.presets import BASE, SIGNAL_ENCODER_PRESETS, TINY, SignalEncoderPreset
 
 TEN_TWENTY = ["FP1", "FP2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
@@ -86,12 +88,22 @@ def test_layout_and_vocabulary_are_the_published_ones(golden: dict):
     assert [0, *(1 + row for row in channel_rows(golden["ch_names"]))] == golden["input_chans"]
 
 
+def count_by_hand(dim: int, depth: int, heads: int, filters: int) -> int:
+    """From the paper's sizes: tables, three convolutions with norms, blocks, final norm."""
+    tables = dim * (1 + 129 + 16)
+    patch = (15 * filters + filters) + 2 * (3 * filters * filters + filters) + 3 * 2 * filters
+    attention = 3 * dim * dim + 4 * (dim // heads) + dim * dim + dim
+    mlp = 4 * dim * dim + 4 * dim + 4 * dim * dim + dim
+    return tables + patch + depth * (attention + mlp + 2 * 2 * dim + 2 * dim) + 2 * dim
+
+
 def test_parameter_counts():
-    counts = {
-        name: sum(p.numel() for p in SignalEncoder(preset).parameters())
-        for name, preset in SIGNAL_ENCODER_PRESETS.items()
-    }
-    assert counts == {"tiny": 500_112, "base": 5_819_936}
+    with torch.device("meta"):
+        encoders = {name: SignalEncoder(preset) for name, preset in SIGNAL_ENCODER_PRESETS.items()}
+    counts = {name: sum(p.numel() for p in encoder.parameters()) for name, encoder in encoders.items()}
+    assert counts == {"tiny": 500_112, "base": 5_819_936, "large": 46_258_720, "huge": 369_235_712}
+    sizes = {"tiny": (100, 4, 5, 4), "base": (200, 12, 10, 8), "large": (400, 24, 16, 16), "huge": (800, 48, 16, 32)}
+    assert counts == {name: count_by_hand(*size) for name, size in sizes.items()}
 
 
 def test_microvolts_become_tenths_of_a_millivolt():
@@ -185,24 +197,129 @@ def test_batch_rows_are_independent(tiny: SignalEncoder):
     torch.testing.assert_close(tiny(signal_uv, TEN_TWENTY)[1:2], tiny(signal_uv[1:2], TEN_TWENTY), rtol=1e-4, atol=1e-5)
 
 
-def test_old_and_new_names_have_their_own_rows():
-    assert channel_rows(["T3", "T7", "t3", "fp1"]) == (88, 37, 88, 0)
+@torch.no_grad()
+@pytest.mark.parametrize("names", ["new", "old"])
+def test_one_electrode_under_two_names_gives_one_vector(tiny: SignalEncoder, names: str):
+    encoder = SignalEncoder(TINY, names=names).eval()
+    encoder.load_state_dict(tiny.state_dict())
+    signal_uv = noise_uv(1, 2, 400)
+    assert torch.equal(encoder(signal_uv, ["T3", "Cz"]), encoder(signal_uv, ["T7", "Cz"]))
+    assert relative_error(tiny(signal_uv, ["T3", "Cz"]), tiny(signal_uv, ["T7", "Cz"])) > 1e-3
+    torch.testing.assert_close(
+        encoder(signal_uv, ["T3", "Cz"]), tiny(signal_uv, [{"new": "T7", "old": "T3"}[names], "Cz"])
+    )
+
+
+@torch.no_grad()
+def test_cls_token_can_be_pooled(tiny: SignalEncoder):
+    encoder = SignalEncoder(TINY, pool="cls").eval()
+    encoder.load_state_dict(tiny.state_dict())
+    last = {}
+    hook = encoder.blocks[-1].register_forward_hook(lambda module, args, out: last.update(x=out))
+    pooled = encoder(noise_uv(2, 3, 400), ["C3", "C4", "Cz"])
+    hook.remove()
+    torch.testing.assert_close(pooled, encoder.fc_norm(last["x"][:, 0]))
+    assert relative_error(pooled, tiny(noise_uv(2, 3, 400), ["C3", "C4", "Cz"])) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"pool": "max"}, "pool='max', expected 'mean' or 'cls'"), ({"names": "both"}, "names='both', expected one of")],
+)
+def test_unknown_options_are_refused(options: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        SignalEncoder(TINY, **options)
+
+
+LAYOUTS = [TEN_TWENTY, ["C3", "C4", "CZ"], TEN_TWENTY[:10], ["OZ"], TEN_TWENTY[:10]]
+
+
+def padded_batch(n_samples: int = 1000) -> Tensor:
+    """Rows of LAYOUTS, each louder than the one before, zeros behind their channels."""
+    signal_uv = noise_uv(len(LAYOUTS), len(TEN_TWENTY), n_samples)
+    for row, layout in enumerate(LAYOUTS):
+        signal_uv[row] *= 1.0 + row
+        signal_uv[row, len(layout) :] = 0.0
+    return signal_uv
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("preset", "pool"), [(TINY, "mean"), (TINY, "cls"), (replace(BASE, depth=2), "mean")])
+def test_rows_of_different_channels_equal_each_row_alone(preset: SignalEncoderPreset, pool: str, training: bool):
+    torch.manual_seed(0)
+    encoder = SignalEncoder(preset, pool=pool).train(training)
+    for parameter in encoder.parameters():  # nothing may hide behind a bias of zero or a weight of one
+        torch.nn.init.normal_(parameter, float(parameter.mean().detach()), 0.1)
+    signal_uv = padded_batch()
+
+    def alone() -> Tensor:
+        rows = [encoder(signal_uv[i : i + 1, : len(layout)], layout) for i, layout in enumerate(LAYOUTS)]
+        return torch.cat(rows)
+
+    with torch.no_grad():
+        for row, expected in zip(encoder(signal_uv, LAYOUTS), alone(), strict=True):
+            assert relative_error(row, expected) < 1e-5
+
+    encoder.double()  # the gradient of some biases is zero, which float32 could not tell from an error
+    target = torch.randn(len(LAYOUTS), preset.embed_dim)
+    expected = torch.autograd.grad((alone() * target).sum(), tuple(encoder.parameters()))
+    gradients = torch.autograd.grad((encoder(signal_uv, LAYOUTS) * target).sum(), tuple(encoder.parameters()))
+    total = torch.stack([gradient.norm() for gradient in expected]).norm()
+    for got, wanted in zip(gradients, expected, strict=True):
+        assert (got - wanted).norm() <= 1e-5 * max(wanted.norm(), 1e-6 * total)
+
+
+@torch.no_grad()
+def test_tokens_of_different_channels_are_those_of_each_row_and_zero_behind(tiny: SignalEncoder):
+    signal_uv = padded_batch()
+    tokens = tiny.forward_tokens(signal_uv, LAYOUTS, first_patch=3)
+    assert tokens.shape == (len(LAYOUTS), 19 * 5, 100)
+    for row, layout in enumerate(LAYOUTS):
+        expected = tiny.forward_tokens(signal_uv[row : row + 1, : len(layout)], layout, first_patch=3)[0]
+        assert relative_error(tokens[row, : len(expected)], expected) < 1e-5
+        assert not tokens[row, len(expected) :].any()
+
+
+@torch.no_grad()
+def test_different_channels_in_other_dtypes(tiny: SignalEncoder):
+    signal_uv = padded_batch(400)
+    expected = tiny(signal_uv, LAYOUTS)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert relative_error(tiny(signal_uv, LAYOUTS), expected) < 2e-2
+    half = SignalEncoder(TINY).eval()
+    half.load_state_dict(tiny.state_dict())
+    assert relative_error(half.bfloat16()(signal_uv, LAYOUTS).float(), expected) < 5e-2
+
+
+@torch.no_grad()
+def test_layouts_of_one_size_need_no_mask(tiny: SignalEncoder):
+    names = [["C3", "C4"], ["O1", "O2"]]
+    signal_uv = noise_uv(2, 2, 400)
+    expected = torch.cat([tiny(signal_uv[i : i + 1], names[i]) for i in range(2)])
+    torch.testing.assert_close(tiny(signal_uv, names), expected)
+
+
+@torch.no_grad()
+def test_filler_tokens_on_a_cpu_change_nothing(tiny: SignalEncoder, monkeypatch: pytest.MonkeyPatch):
+    signal_uv = noise_uv(2, 19, 2000)  # 1 + 190 tokens, filled up to 192
+    filled = tiny.forward_tokens(signal_uv, TEN_TWENTY)
+    monkeypatch.setattr("encoders.labram.MAX_FILLER", 0.0)
+    torch.testing.assert_close(filled, tiny.forward_tokens(signal_uv, TEN_TWENTY))
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["Fp1", "EEG Fp2-REF", "ECG"], r"\['EEG Fp2-REF', 'ECG'\].*leave these channels out"),
-        (["FP1-F7", "C4-P4"], r"\['C4-P4'\].*no row"),
+        ([["C3", "C4"]], r"rows of \[2\] channel names .* give each of the B rows"),
+        ([["C3", "C4"], []], r"rows of \[2, 0\]"),
+        ([["C3"], ["C4"]], r"rows of \[1, 1\]"),
+        ([["C3", "C4"], ["C3", "C4", "CZ"]], r"rows of \[2, 3\]"),
+        ([["C3", "C4"], ["ECG"]], r"\['ECG'\]"),
     ],
 )
-def test_names_without_a_row_are_refused(names: list[str], message: str):
+def test_rows_of_names_that_do_not_fit_are_refused(tiny: SignalEncoder, names: list, message: str):
     with pytest.raises(ValueError, match=message):
-        channel_rows(names)
-
-
-def test_every_row_of_the_table_is_reachable():
-    assert channel_rows(CHANNEL_NAMES[:CHANNEL_ROWS]) == tuple(range(CHANNEL_ROWS))
+        tiny(torch.zeros(2, 2, 400), names)
 
 
 @pytest.mark.parametrize(
@@ -226,34 +343,7 @@ def test_sixteen_seconds_are_accepted(tiny: SignalEncoder):
     assert tiny(noise_uv(1, 2, 3200), ["C3", "C4"]).shape == (1, 100)
 
 
-def test_drop_path_keeps_the_expectation_and_drops_whole_samples():
-    torch.manual_seed(0)
-    x = torch.ones(4000, 2, 3)
-    dropped = drop_path(x, 0.25, training=True)
-    assert dropped.mean().item() == pytest.approx(1.0, abs=0.05)
-    assert set(dropped.sum(dim=(1, 2)).tolist()) == {0.0, 8.0}
-    assert drop_path(x, 0.25, training=False) is x
-
-
 def test_drop_path_rises_with_depth():
     preset = SignalEncoderPreset(embed_dim=100, depth=3, num_heads=5, drop_path=0.2)
     rates = [block.drop_path_rate for block in SignalEncoder(preset).blocks]
     assert rates == pytest.approx([0.0, 0.1, 0.2])
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"embed_dim": 96, "num_heads": 4}, "embed_dim=96"),
-        ({"embed_dim": 100, "num_heads": 3}, "num_heads=3.*use 5"),
-        ({"embed_dim": 100, "num_heads": 5, "drop_path": 1.0}, "drop_path=1.0"),
-    ],
-)
-def test_presets_refuse_sizes_that_do_not_fit(fields: dict, message: str):
-    with pytest.raises(ValueError, match=message):
-        SignalEncoderPreset(depth=2, **fields)
-
-
-def test_presets_are_the_stated_sizes():
-    assert (TINY.embed_dim, TINY.depth, TINY.num_heads, TINY.mlp_ratio, TINY.out_chans) == (100, 4, 5, 4, 4)
-    assert (BASE.embed_dim, BASE.depth, BASE.num_heads, BASE.mlp_ratio, BASE.out_chans) == (200, 12, 10, 4, 8)

@@ -4,18 +4,33 @@ from pathlib import Path
 
 import open_clip
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from encoders.topomap import TopomapEncoder, build_tiny_clip
+from encoders.topomap import TopomapEncoder, _normalisation, build_tiny_clip
 
 
 @pytest.fixture
 def clip() -> open_clip.CLIP:
     torch.manual_seed(0)
     return build_tiny_clip()
+
+
+@pytest.fixture
+def small_siglip(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a SigLIP 2 model whose tower, still built by open_clip and timm, is cut down to two narrow blocks."""
+
+    def build_small(name: str, **options: object) -> nn.Module:
+        assert name == "vit_base_patch16_siglip_224"
+        return timm.models.vision_transformer.VisionTransformer(
+            embed_dim=96, depth=2, num_heads=3, class_token=False, global_pool="map", num_classes=0
+        )
+
+    monkeypatch.setattr("open_clip.timm_model.timm.create_model", build_small)
+    return "ViT-B-16-SigLIP2"
 
 
 def random_maps(n_maps: int = 2, size: int = 224) -> Tensor:
@@ -61,6 +76,62 @@ def test_before_and_after_ln_post_are_different_vectors(clip):
     maps = random_maps()
     before, after = (TopomapEncoder.from_clip(clip, after_ln_post=flag)(maps) for flag in (False, True))
     assert (before - after).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("after_ln_post", [True, False])
+def test_siglip_is_normalised_its_own_way_and_pooled_over_patches(small_siglip, after_ln_post):
+    encoder, maps = TopomapEncoder(small_siglip, after_ln_post=after_ln_post), random_maps()
+    trunk = encoder.visual.trunk
+    torch.nn.init.normal_(trunk.norm.weight)
+    with torch.no_grad():
+        pixels = (maps.float() / 127.5 - 1).permute(0, 3, 1, 2)
+        tokens = trunk._pos_embed(trunk.patch_embed(pixels))
+        for block in trunk.blocks:
+            tokens = block(tokens)
+        after = trunk.norm(tokens)
+        torch.testing.assert_close(after, trunk.forward_features(pixels))
+    assert after.shape == (2, 196, 96)
+    assert encoder.width == 96
+    torch.testing.assert_close(encoder(maps), (after if after_ln_post else tokens).mean(dim=1), atol=1e-5, rtol=1e-5)
+
+
+def test_siglip_is_frozen_and_loads_from_a_local_file(small_siglip, tmp_path):
+    source = TopomapEncoder(small_siglip)
+    save_file(source.state_dict(), tmp_path / "siglip.safetensors")
+    loaded, maps = TopomapEncoder(small_siglip, weights=tmp_path / "siglip.safetensors").train(), random_maps()
+    torch.testing.assert_close(loaded(maps), source(maps), atol=0, rtol=0)
+    assert loaded.fingerprint() == source.fingerprint()
+    assert not any(module.training for module in loaded.modules())
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+@pytest.mark.parametrize(("name", "width", "size"), [("ViT-SO400M-14-SigLIP2-378", 1152, 378), ("ViT-B-32", 768, 224)])
+def test_published_towers_build_by_name(name, width, size):
+    with torch.device("meta"):
+        encoder = TopomapEncoder(name)
+        assert encoder(torch.zeros(1, 224, 224, 3, dtype=torch.uint8)).shape == (1, width)
+    assert encoder.visual.image_size == (size, size)
+
+
+def test_every_published_siglip2_expects_values_from_minus_one_to_one():
+    names = [name for name in open_clip.list_models() if "SigLIP2" in name]
+    assert len(names) > 10
+    assert {_normalisation(name) for name in names} == {((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
+    expected = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    assert _normalisation("ViT-L-14-quickgelu") == _normalisation("tiny") == expected
+
+
+def test_fingerprint_tells_what_changes_a_vector(clip):
+    encoder = TopomapEncoder.from_clip(clip)
+    prints = {encoder.fingerprint(), TopomapEncoder.from_clip(clip).fingerprint()}
+    assert len(prints) == 1
+    prints.add(TopomapEncoder.from_clip(clip, after_ln_post=False).fingerprint())
+    encoder.mean += 1
+    prints.add(encoder.fingerprint())
+    with torch.no_grad():
+        clip.visual.ln_post.bias[3] += 1e-3
+    prints.add(TopomapEncoder.from_clip(clip).fingerprint())
+    assert len(prints) == 4
 
 
 def test_other_sizes_are_resized(clip):
@@ -165,10 +236,17 @@ def test_the_openai_tag_is_downloaded_by_open_clip(monkeypatch, tmp_path):
 
 
 def test_errors_say_what_to_do(tmp_path: Path, clip):
-    with pytest.raises(ValueError, match=r"got preset='huge', expected one of \['base', 'tiny'\]"):
+    with pytest.raises(ValueError, match=r"got preset='huge', expected 'base' \(the paper's\), 'tiny'.*or a name of"):
         TopomapEncoder("huge")
+    with torch.device("meta"), pytest.raises(ValueError, match="got RN50, whose vision tower is a ModifiedResNet"):
+        TopomapEncoder("RN50")
     with pytest.raises(FileNotFoundError, match="expected an existing file; check the path"):
         TopomapEncoder("tiny", weights="openai")
+    with (
+        pytest.raises(FileNotFoundError, match=r"expected an existing file or one of the tags \['webli'\]"),
+        torch.device("meta"),
+    ):
+        TopomapEncoder("ViT-B-32-SigLIP2-256", weights="openai")
     with pytest.raises(ValueError, match=r"expected torch\.uint8"):
         TopomapEncoder("tiny")(torch.zeros(1, 224, 224, 3))
     with pytest.raises(ValueError, match=r"expected torch\.uint8"):

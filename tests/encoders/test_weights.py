@@ -84,6 +84,27 @@ def test_weights_under_module_are_found(tmp_path: Path):
     assert len(load_labram(SignalEncoder(BASE), tmp_path / "labram.pth").loaded) == 219
 
 
+def test_weights_at_the_top_are_found(tmp_path: Path):
+    torch.save(checkpoint(), tmp_path / "labram.pth")
+    assert len(load_labram(SignalEncoder(BASE), tmp_path / "labram.pth").loaded) == 219
+
+
+def test_files_of_braindecode_load_and_give_its_vectors(tmp_path: Path):
+    labram = pytest.importorskip("braindecode.models", reason="extra 'baselines' is not installed").Labram
+    torch.manual_seed(0)
+    theirs = labram(n_times=3000, n_outputs=2, n_chans=2, use_mean_pooling=True, num_layers=12).eval()
+    torch.nn.init.normal_(theirs.fc_norm.bias)
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    encoder = SignalEncoder(BASE).eval()
+    report = load_labram(encoder, tmp_path / "model.safetensors")
+    assert set(report.loaded) == set(encoder.state_dict())
+    assert set(report.dropped) == {"final_layer.weight", "final_layer.bias"}
+    signal_uv = 30.0 * torch.randn(1, 2, 3000)
+    with torch.no_grad():
+        expected = theirs.forward_features(signal_uv / 100.0, torch.tensor([0, 40, 44]))
+        assert (encoder(signal_uv, ["C3", "C4"]) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
 def test_own_weights_in_safetensors_come_back_whole(tmp_path: Path):
     torch.manual_seed(0)
     trained, encoder = SignalEncoder(TINY), SignalEncoder(TINY)
