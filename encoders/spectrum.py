@@ -4,8 +4,8 @@ Not in the paper. A pooled encoder vector loses the small power ratios that tren
 them. Each band gives one token that holds its power over the history, each region and each electrode one that holds its
 power now, the pair of hemispheres one that holds its balance. Regions and electrodes come in the order of their power,
 the strongest first: which one leads is then a matter of place, and not of a comparison that a small language model
-would have to learn. The tokens do not say what they are of: the `Ranking` tells, and
-the narrator adds the names in the words of its language model.
+would have to learn. Each channel token also tells its energy tier. The tokens do not say what they are of: the
+`Ranking` tells, and the narrator adds the names in the words of its language model.
 """
 
 import math
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 N_BANDS = 6
 N_REGIONS = 5
 N_FEATURES = N_BANDS + 1  # six bands and the broadband power
+N_TIERS = 3
 SHARPNESS = (1.0, 4.0, 16.0)  # powers of the share of the strongest: near ties need the last
 
 
@@ -54,7 +56,7 @@ class SpectrumEncoder(nn.Module):
         self.bands = _mlp(2 * history_k + 2 + _N_STANDING, width)
         self.regions = _mlp(2 + _N_STANDING, width)
         self.hemispheres = _mlp(2, width)
-        self.channels = _mlp(2 * N_FEATURES + _N_STANDING, width)
+        self.channels = _mlp(2 * N_FEATURES + _N_STANDING + N_TIERS, width)
 
     @staticmethod
     def count_tokens(n_chans: int) -> int:
@@ -135,6 +137,33 @@ def _hemisphere_features(log_power: Tensor, pairs: Tensor) -> Tensor:
 
 
 def _channel_features(log_power: Tensor) -> Tensor:
-    """Per channel (B, C, 19): each log power, the same relative to the strongest channel, standing; ranked channels."""
+    """Per channel (B, C, 22): each log power, the same relative to the strongest, standing, tier; ranked channels."""
     relative = log_power - log_power.amax(dim=1, keepdim=True)
-    return torch.cat([log_power / 4.0, relative, _standing(log_power[..., -1])], dim=-1)
+    level = log_power[..., -1]
+    tier = functional.one_hot(ranked_tiers(level), N_TIERS).to(log_power.dtype)
+    return torch.cat([log_power / 4.0, relative, _standing(level), tier], dim=-1)
+
+
+def ranked_tiers(log_power: Tensor) -> Tensor:
+    """Exact one-dimensional 3-means of channel powers, strongest channel first (NeuroNarrator, Sec. 3.2.3).
+
+    In one dimension the clusters are intervals; the two cuts are tried in all places at once, with prefix sums.
+
+    Args:
+        log_power: (B, C) natural logarithm of the powers, descending.
+
+    Returns:
+        (B, C) 0 for the high, 1 for the medium, 2 for the low tier. With two channels there is no medium tier, with one
+        only the high tier.
+    """
+    count = log_power.shape[1]
+    if count < N_TIERS:
+        return 2 * (log_power < log_power[:, :1]).long()
+    power = (log_power - log_power[:, :1]).double().exp()
+    sums = functional.pad(power.cumsum(1), (1, 0))  # (B, C + 1)
+    first, second = (1 + torch.combinations(torch.arange(count - 1, device=power.device))).T
+    edges = torch.stack([torch.zeros_like(first), first, second, torch.full_like(first, count)])  # (4, cuts)
+    between = (sums[:, edges].diff(dim=1) ** 2 / edges.diff(dim=0)).sum(1)  # what the clusters explain, (B, cuts)
+    best = between.argmax(1)
+    place = torch.arange(count, device=power.device)
+    return (place >= first[best, None]).long() + (place >= second[best, None]).long()

@@ -52,13 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _model_arguments(narrate)
     narrate.set_defaults(run=_narrate)
 
-    evaluate = commands.add_parser("evaluate", help="score a model on recordings")
-    evaluate.add_argument("what", choices=("retrieval", "narratives"))
-    evaluate.add_argument("--data", required=True, type=Path, metavar="PATH", help="folder of recordings, or one file")
-    evaluate.add_argument("--json", type=Path, metavar="FILE", help="also write the scores here")
-    _model_arguments(evaluate)
-    evaluate.set_defaults(run=_evaluate)
-
+    _add_evaluate(commands)
     add_corpus_commands(commands)
 
     simulate = commands.add_parser("simulate", help="write a simulated recording as EDF+")
@@ -67,6 +61,31 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--seed", type=int, default=0)
     simulate.set_defaults(run=_simulate)
     return parser
+
+
+def _add_evaluate(commands: Any) -> None:
+    """`evaluate retrieval` and `evaluate narratives`, with the arguments they share and those of retrieval."""
+    evaluate = commands.add_parser("evaluate", help="score a model on recordings or a corpus")
+    whats = evaluate.add_subparsers(dest="what", required=True, metavar="WHAT")
+    retrieval = whats.add_parser("retrieval", help="find the scalp map of a signal and the signal of a map")
+    narratives = whats.add_parser("narratives", help="facts, wording and claims of generated narratives")
+    for parser in (retrieval, narratives):
+        parser.add_argument(
+            "--data", required=True, type=Path, metavar="PATH", help="folder of recordings, one file, or a corpus"
+        )
+        parser.add_argument("--dataset", metavar="NAME", help="PATH holds this dataset as published (corpus datasets)")
+        parser.add_argument("--split", choices=("train", "val", "test"), help="one side of it (default: all)")
+        parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores here")
+        _model_arguments(parser)
+        parser.set_defaults(run=_evaluate)
+    retrieval.add_argument(
+        "--gallery", type=int, default=90, metavar="N", help="pairs of a random gallery (default: 90)"
+    )
+    retrieval.add_argument("--stride-s", type=float, default=10.0, help="a window so often (default: every 10 s)")
+    retrieval.add_argument("--figures", type=Path, metavar="DIR", help="pictures of the embedding space")
+    narratives.add_argument(
+        "--bertscore", type=Path, metavar="DIR", help="BERTScore by the model in this folder, such as roberta-large"
+    )
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,13 +152,23 @@ def _unique_stems(paths: Sequence[Path]) -> list[str]:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from neuronarrator.evaluate import evaluate_narratives, evaluate_retrieval
+    from neuronarrator.evaluate import NarrativeOptions, RetrievalOptions, evaluate_narratives, evaluate_retrieval
+    from neuronarrator.evaluate.table import format_narratives, format_retrieval
 
-    run = {"retrieval": evaluate_retrieval, "narratives": evaluate_narratives}[args.what]
-    scores = run(_load_model(args), args.data)
+    where = {"dataset": args.dataset, "split": args.split}
+    if args.what == "retrieval":
+        options = RetrievalOptions(stride_s=args.stride_s, gallery=args.gallery)
+        scores = evaluate_retrieval(_load_model(args), args.data, **where, options=options, figures=args.figures)
+        table = format_retrieval(scores)
+    else:
+        chosen = NarrativeOptions(bertscore=args.bertscore)
+        scores = evaluate_narratives(_load_model(args), args.data, **where, options=chosen)
+        table = format_narratives(scores)
+    print(table, file=sys.stderr if args.json is None else sys.stdout)
     text = json.dumps(scores, indent=2)
-    print(text)
-    if args.json is not None:
+    if args.json is None:
+        print(text)
+    else:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(text + "\n")
     return 0

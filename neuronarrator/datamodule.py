@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset
@@ -12,6 +11,7 @@ from tqdm import tqdm
 
 from corpus.dataset import Augmentation, Batch, CropDataset, EpochSampler, NarrationDataset, segment_batches
 from corpus.datasets import Entry, get_dataset
+from corpus.datasets.base import Split
 from corpus.findings import find_recording
 from corpus.preprocess import NEURONARRATOR, load_recording, pick_channels, preprocess
 from corpus.recording import Recording, RecordingError
@@ -42,7 +42,7 @@ class Source:
         if self.dataset is not None and (self.train or self.val):
             raise ValueError(f"got patterns and dataset {self.dataset!r}, expected one of them: the adapter has sides")
 
-    def entries(self, side: Literal["train", "val"]) -> list[Entry]:
+    def entries(self, side: Split) -> list[Entry]:
         """The recordings of one side, sorted."""
         if self.dataset is None:
             patterns = self.train if side == "train" else self.val

@@ -1,13 +1,14 @@
 """The two encoders and their projectors into one space (NeuroNarrator, Sec. 3.3.1)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from corpus.topomap import TopomapRenderer, median_potential
-from encoders.labram import SignalEncoder
+from corpus.topomap import TopomapRenderer, map_potential
 from encoders.projector import Projector, Whitening
 from encoders.topomap import TopomapEncoder
+from neuronarrator.map_cache import MapFeatureCache
 
 
 class DualEncoder(nn.Module):
@@ -16,28 +17,48 @@ class DualEncoder(nn.Module):
     The vectors of the topomap encoder may be whitened (not in the paper; the identity unless stage 1 fits it).
 
     Args:
-        signal: (B, C, T) µV and electrode names to (B, D_signal).
+        signal: (B, C, T) µV and electrode names to (B, D_signal); its `embed_dim` is D_signal.
         topomap: (B, H, W, 3) uint8 to (B, D_topomap), frozen.
         width: D, of the shared space, which is the LLM's.
+        potential: what a map shows, one of `corpus.topomap.POTENTIALS`; the paper's is the median sample.
+        limit_uv: of the colour scale of all maps; None: each its own, as in the paper.
+
+    Attributes:
+        map_cache: where `encode_topomap` finds vectors of maps that the tower has seen before; None: nowhere.
     """
 
-    def __init__(self, signal: SignalEncoder, topomap: TopomapEncoder, width: int) -> None:
+    def __init__(
+        self,
+        signal: nn.Module,
+        topomap: TopomapEncoder,
+        width: int,
+        potential: str = "median",
+        limit_uv: float | None = None,
+    ) -> None:
         super().__init__()
+        self.potential, self.limit_uv = potential, limit_uv
+        self.map_cache: MapFeatureCache | None = None
         self.whitening = Whitening(topomap.width)
         self.encoders = nn.ModuleDict({"signal": signal, "topomap": topomap})
+        signal_width: Any = signal.embed_dim
         self.projectors = nn.ModuleDict(
-            {"signal": Projector(signal.embed_dim, width), "topomap": Projector(topomap.width, width)}
+            {"signal": Projector(signal_width, width), "topomap": Projector(topomap.width, width)}
         )
 
     def encode_signal(self, signal_uv: Tensor, ch_names: Sequence[str], first_patch: int = 0) -> Tensor:
         """Segments (B, C, T) in µV, or cuts of them from second `first_patch` on, to (B, D), not normalised."""
-        return self.projectors["signal"](self.encoders["signal"](signal_uv, ch_names, first_patch))
+        place = (first_patch,) if first_patch else ()  # only `SignalEncoder` knows of it
+        return self.projectors["signal"](self.encoders["signal"](signal_uv, ch_names, *place))
 
     def encode_topomap(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
-        """Segments (B, C, T) in µV to (B, D) through the map of each at its temporal median sample."""
-        features = self.topomap_features(median_potential(signal_uv), ch_names)
+        """Segments (B, C, T) in µV to (B, D) through the map of each, by default at its temporal median sample."""
+        potential = map_potential(signal_uv, self.potential)
+        if self.map_cache is None:
+            features = self.topomap_features(potential, ch_names)
+        else:
+            features = self.map_cache(potential, ch_names, lambda maps: self.topomap_features(maps, ch_names))
         return self.projectors["topomap"](self.whitening(features))
 
     def topomap_features(self, potential_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
         """Vectors (B, D_topomap) of the frozen encoder for potentials (B, C) in µV."""
-        return self.encoders["topomap"](TopomapRenderer(ch_names)(potential_uv))
+        return self.encoders["topomap"](TopomapRenderer(ch_names, limit_uv=self.limit_uv)(potential_uv))

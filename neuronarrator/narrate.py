@@ -46,23 +46,37 @@ def load_for_model(path: str | Path) -> Recording:
     Raises:
         RecordingError: the file cannot be narrated; one line says why and what to do.
     """
-    recording = load_recording(path)
-    known = [name.upper() in _KNOWN for name in recording.ch_names]
-    if all(known):
+    return for_model(load_recording(path))
+
+
+def for_model(recording: Recording) -> Recording:
+    """A preprocessed recording on the electrodes that the encoder knows; the others are set aside.
+
+    Raises:
+        RecordingError: it knows none of them.
+    """
+    rows = known_rows(recording.ch_names)
+    if len(rows) == recording.n_chans:
         return recording
-    if not any(known):
-        raise RecordingError(
-            f"got electrodes {', '.join(recording.ch_names[:8])}, expected at least one of the encoder's vocabulary "
-            "(10-20 or 10-10 names); rename the channels"
-        )
     why = "the encoder does not know this electrode"
-    unknown = [SetAside(name, why) for name, k in zip(recording.ch_names, known, strict=True) if not k]
+    unknown = [SetAside(name, why) for i, name in enumerate(recording.ch_names) if i not in rows]
     return replace(
         recording,
-        signal_uv=recording.signal_uv[known],
-        ch_names=tuple(n for n, k in zip(recording.ch_names, known, strict=True) if k),
+        signal_uv=recording.signal_uv[rows],
+        ch_names=tuple(recording.ch_names[i] for i in rows),
         set_aside=(*recording.set_aside, *unknown),
     )
+
+
+def known_rows(ch_names: Sequence[str]) -> list[int]:
+    """Indices of the electrodes that the encoder has a row for; RecordingError where it has one for none of them."""
+    rows = [i for i, name in enumerate(ch_names) if name.upper() in _KNOWN]
+    if not rows:
+        raise RecordingError(
+            f"got electrodes {', '.join(ch_names[:8])}, expected at least one of the encoder's vocabulary (10-20 or "
+            "10-10 names); rename the channels"
+        )
+    return rows
 
 
 def narrate_recording(

@@ -1,43 +1,45 @@
 """The narrator: a Qwen language model that reads both encoders as soft prompts (NeuroNarrator, Sec. 3.4)."""
 
-import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import (
-    AutoTokenizer,
-    LogitsProcessor,
-    LogitsProcessorList,
-    PreTrainedTokenizerBase,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from corpus.dataset import Batch
-from corpus.describe import BAND_NAMES
-from corpus.features import REGIONS, homologous_pairs
-from corpus.montage import region_of
+from corpus.dataset import Batch, collate
+from corpus.features import extract_features
+from corpus.segment import Segment
 from encoders.labram import SignalEncoder
 from encoders.presets import SIGNAL_ENCODER_PRESETS
 from encoders.projector import Projector
-from encoders.spectrum import Layout, Ranking, SpectrumEncoder
+from encoders.spectrum import SpectrumEncoder
 from encoders.topomap import TopomapEncoder
+from neuronarrator import hub
 from neuronarrator.dual_encoder import DualEncoder
-from neuronarrator.prompts import PLACEHOLDERS, SEQUENCE, build_prompt, mask_labels, pad, splice
+from neuronarrator.generation import GREEDY, Generation, GenerationOptions, decode
+from neuronarrator.llm import build_llm, llm_fields
+from neuronarrator.prompts import (
+    PLACEHOLDERS,
+    SEQUENCE,
+    TASK_INSTRUCTION,
+    build_prompt,
+    encode_answers,
+    mask_labels,
+    pad,
+    splice,
+)
+from neuronarrator.spectrum_names import SpectrumNames, spectrum_layout
 
 if TYPE_CHECKING:
     from neuronarrator.narrate import NarratedRecording
 
-PRETRAINED = Path(__file__).parent / "pretrained"
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+INSTRUCTIONS = ("narrate", "ask")
 
 
 @dataclass
@@ -46,61 +48,35 @@ class NarratorConfig:
 
     Attributes:
         encoder: size of both encoders, "tiny" or "base".
-        llm: fields of `Qwen3Config`.
+        llm: a Hugging Face model by name or directory, with its weights; or fields of `Qwen3Config`, for random ones.
         history_k: K, preceding segments in the prompt.
         modalities: which soft prompts enter, among history, signal, topomap, spectrum.
         spectrum_width: width of the spectrum tokens before their projector.
         max_new_tokens: where generation stops at the latest.
         name: of the model.
         version: of the model.
+        instructions: what the model may be told, among narrate and ask (questions: only for an LLM that knows more
+            than narratives).
     """
 
     encoder: str = "tiny"
-    llm: dict[str, Any] = field(default_factory=dict)
+    llm: dict[str, Any] | str = field(default_factory=dict)
     history_k: int = 2
     modalities: tuple[str, ...] = SEQUENCE
     spectrum_width: int = 96
     max_new_tokens: int = 192
     name: str = "tiny"
     version: str = "1"
+    instructions: tuple[str, ...] = ("narrate",)
 
     def __post_init__(self) -> None:
         unknown = set(self.modalities) - set(SEQUENCE)
         if unknown or "signal" not in self.modalities:
             raise ValueError(f"got modalities {self.modalities}, expected signal and any of {SEQUENCE}")
         self.modalities = tuple(name for name in SEQUENCE if name in self.modalities)
-
-
-@dataclass(frozen=True)
-class Generation:
-    """A generated narrative and the geometric mean probability of its tokens (not calibrated)."""
-
-    text: str
-    confidence: float
-
-
-class _GreedyLogProbs(LogitsProcessor):
-    """Notes the log probability of each greedy token as it is chosen, so that no logits need be kept."""
-
-    def __init__(self) -> None:
-        self.steps: list[Tensor] = []
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        self.steps.append(scores.float().log_softmax(-1).amax(-1))
-        return scores
-
-    def mean(self, used: Tensor) -> Tensor:
-        """Mean over the tokens in use (B, N) of each row, (B,)."""
-        log_probs = torch.stack(self.steps, dim=1)[:, : used.shape[1]]
-        return (log_probs * used).sum(1) / used.sum(1).clamp(min=1)
-
-
-@lru_cache(maxsize=64)
-def _layout(ch_names: tuple[str, ...], device: torch.device) -> Layout:
-    """Regions and homologous pairs of a channel layout."""
-    regions = [[region_of(name) == region for name in ch_names] for region in REGIONS]
-    pairs = torch.tensor(homologous_pairs(ch_names), dtype=torch.long).reshape(-1, 2)
-    return Layout(torch.tensor(regions, device=device), pairs.to(device))
+        if set(self.instructions) - set(INSTRUCTIONS) or "narrate" not in self.instructions:
+            raise ValueError(f"got instructions {self.instructions}, expected narrate and any of {INSTRUCTIONS}")
+        self.instructions = tuple(self.instructions)
 
 
 class Narrator(nn.Module):
@@ -109,6 +85,10 @@ class Narrator(nn.Module):
     Args:
         config: sizes and modalities.
         tokenizer: of the LLM, with the placeholders.
+
+    Attributes:
+        card: name, version, sha256 of the weights and description of the model, for reports.
+        model_card: text of the card that is saved with the model; None: one without facts of a run.
     """
 
     placeholder_ids: Tensor
@@ -116,7 +96,7 @@ class Narrator(nn.Module):
     def __init__(self, config: NarratorConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
-        self.llm = Qwen3ForCausalLM(Qwen3Config(**{"vocab_size": len(tokenizer), **config.llm}))
+        self.llm = build_llm(config.llm, len(tokenizer))
         width = self.llm.config.hidden_size
         self.dual = DualEncoder(
             SignalEncoder(SIGNAL_ENCODER_PRESETS[config.encoder]), TopomapEncoder(config.encoder), width
@@ -130,8 +110,8 @@ class Narrator(nn.Module):
             self.spectrum_projector = Projector(config.spectrum_width, width)
         ids = tokenizer.convert_tokens_to_ids(list(PLACEHOLDERS.values()))
         self.register_buffer("placeholder_ids", torch.tensor(ids), persistent=False)
-        self._prompts: dict[tuple[int, ...], Tensor] = {}
-        self._words: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+        self._names = SpectrumNames(tokenizer)
+        self.model_card: str | None = None
         self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
 
     def _describe(self) -> str:
@@ -147,49 +127,27 @@ class Narrator(nn.Module):
         """Where the weights are."""
         return self.missing_history.device
 
-    def soft_prompts(self, batch: Batch) -> Tensor:
-        """The soft prompts of a batch in the order of the prompt, (B, S, D)."""
+    def soft_prompts(self, batch: Batch, modalities: Sequence[str] | None = None) -> Tensor:
+        """The soft prompts of a batch in the order of the prompt, (B, S, D); of all modalities, or of those given."""
+        modalities = modalities or self.config.modalities
         parts = {}
-        if "history" in self.config.modalities:
+        if "history" in modalities:
             parts["history"] = self._encode_history(batch)
-        parts["signal"] = self.dual.encode_signal(batch.signal_uv, batch.ch_names)[:, None]
-        if "topomap" in self.config.modalities:
+        if "signal" in modalities:
+            parts["signal"] = self.dual.encode_signal(batch.signal_uv, batch.ch_names)[:, None]
+        if "topomap" in modalities:
             parts["topomap"] = self.dual.encode_topomap(batch.signal_uv, batch.ch_names)[:, None]
-        if "spectrum" in self.config.modalities:
-            tokens, ranking = self.spectrum(batch.log_power, batch.history_mask, _layout(batch.ch_names, self.device))
+        if "spectrum" in modalities:
+            tokens, ranking = self.spectrum(
+                batch.log_power, batch.history_mask, spectrum_layout(batch.ch_names, self.device)
+            )
             parts["spectrum"] = self.spectrum_projector(tokens)
-        parts = {name: self.norms[name](parts[name]) for name in self.config.modalities}
+        parts = {name: self.norms[name](parts[name]) for name in modalities}
         if "spectrum" in parts:
-            parts["spectrum"] = parts["spectrum"] + self._spectrum_names(ranking, batch.ch_names)
+            parts["spectrum"] = parts["spectrum"] + self._names(
+                self.llm.get_input_embeddings(), ranking, batch.ch_names
+            )
         return torch.cat(list(parts.values()), dim=1)
-
-    def _spectrum_names(self, ranking: Ranking, ch_names: Sequence[str]) -> Tensor:
-        """What each spectrum token is of, (B, 12 + C, D): the mean token embedding of its name.
-
-        The strongest electrode stands first under its own name, so naming it is copying.
-        """
-        names = [*BAND_NAMES.values(), *REGIONS, "hemispheres", *ch_names]
-        ids, mask = (part.to(self.device) for part in self._tokenize_words(tuple(names)))
-        embeds = self.llm.get_input_embeddings()(ids) * mask[..., None]
-        embeds = embeds.sum(1) / mask.sum(1, keepdim=True)
-        bands, regions, hemispheres, electrodes = embeds.split([len(BAND_NAMES), len(REGIONS), 1, len(ch_names)])
-        rows = len(ranking.channels)
-        return torch.cat(
-            [
-                bands.expand(rows, -1, -1),
-                regions[ranking.regions],
-                hemispheres.expand(rows, -1, -1),
-                electrodes[ranking.channels],
-            ],
-            dim=1,
-        )
-
-    def _tokenize_words(self, words: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (N, L) of each word as it stands in running text."""
-        if words not in self._words:
-            ids = self.tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"]
-            self._words[words] = pad(ids, self.tokenizer.pad_token_id)
-        return self._words[words]
 
     def _encode_history(self, batch: Batch) -> Tensor:
         known = batch.history_mask
@@ -198,26 +156,37 @@ class Narrator(nn.Module):
             embeds[known] = self.dual.encode_signal(batch.history_uv[known], batch.ch_names).to(embeds.dtype)
         return embeds
 
-    def _prompt_ids(self, n_chans: int) -> Tensor:
+    def count_soft_prompts(self, n_chans: int, modalities: Sequence[str]) -> dict[str, int]:
+        """How many soft prompts each modality has for segments of so many channels."""
         counts = {"history": self.config.history_k, "signal": 1, "topomap": 1}
         counts["spectrum"] = SpectrumEncoder.count_tokens(n_chans)
-        counts = {name: counts[name] for name in self.config.modalities}
-        key = tuple(counts.values())
-        if key not in self._prompts:
-            self._prompts[key] = torch.tensor(build_prompt(self.tokenizer, counts))
-        return self._prompts[key].to(self.device)
+        return {name: counts[name] for name in modalities}
 
-    def embed_prompt(self, batch: Batch) -> Tensor:
-        """Embeddings of the whole prompt, soft prompts in place, (B, N, D)."""
-        ids = self._prompt_ids(len(batch.ch_names))
+    def embed_prompt(
+        self,
+        batch: Batch,
+        modalities: Sequence[str] | None = None,
+        task: str = TASK_INSTRUCTION,
+        turns: Sequence[tuple[str, str]] = (),
+    ) -> Tensor:
+        """Embeddings of the whole prompt, soft prompts in place, (B, P, D); `task` and `turns` as in `build_prompt`."""
+        counts = self.count_soft_prompts(len(batch.ch_names), modalities or self.config.modalities)
+        ids = torch.tensor(build_prompt(self.tokenizer, counts, task, turns), device=self.device)
         tokens = self.llm.get_input_embeddings()(ids)
-        return splice(tokens, ids, self.placeholder_ids, self.soft_prompts(batch))
+        return splice(tokens, ids, self.placeholder_ids, self.soft_prompts(batch, modalities))
 
-    def forward(self, batch: Batch) -> CausalLMOutputWithPast:
-        """Teacher-forced pass over the reference narratives; `loss` is the mean over answer tokens (Eq. 7)."""
-        prompt = self.embed_prompt(batch)
-        end = self.tokenizer.eos_token_id
-        answers = [[*ids, end] for ids in self.tokenizer(batch.narratives, add_special_tokens=False)["input_ids"]]
+    def forward(self, batch: Batch, modalities: Sequence[str] | None = None) -> CausalLMOutputWithPast:
+        """Teacher-forced pass over the reference narratives; `loss` is the mean over answer tokens (Eq. 7).
+
+        Answers are cut where the positions of the LLM end.
+
+        Args:
+            batch: segments with their narratives.
+            modalities: which of the configured soft prompts enter, in order; None: all.
+        """
+        prompt = self.embed_prompt(batch, modalities)
+        room = self.llm.config.max_position_embeddings - prompt.shape[1]
+        answers = encode_answers(self.tokenizer, batch.narratives, room)
         ids, mask = (part.to(self.device) for part in pad(answers, self.tokenizer.pad_token_id))
         embeds = torch.cat([prompt, self.llm.get_input_embeddings()(ids)], dim=1)
         attention = torch.cat([mask.new_ones(prompt.shape[:2]), mask], dim=1)
@@ -232,60 +201,91 @@ class Narrator(nn.Module):
         )
 
     @torch.inference_mode()
-    def generate(self, batch: Batch) -> list[Generation]:
-        """Greedy narratives of a batch, all rows at once."""
-        prompt = self.embed_prompt(batch)
-        watch = _GreedyLogProbs()
-        sequences: Any = self.llm.generate(  # type: ignore[misc]
-            inputs_embeds=prompt,
-            attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long, device=prompt.device),
-            max_new_tokens=self.config.max_new_tokens,
-            do_sample=False,
-            eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
-            logits_processor=LogitsProcessorList([watch]),
-        )
-        confidence = watch.mean(sequences != self.tokenizer.pad_token_id).exp()
-        texts = self.tokenizer.batch_decode(sequences, skip_special_tokens=True)
-        return [Generation(t.strip(), float(p)) for t, p in zip(texts, confidence, strict=True)]
+    def generate(self, batch: Batch, options: GenerationOptions = GREEDY) -> list[Generation]:
+        """Narratives of a batch, all rows at once; greedy by default."""
+        return decode(self.llm, self.tokenizer, self.embed_prompt(batch), options, self.config.max_new_tokens)
 
-    def save_pretrained(self, directory: str | Path) -> None:
-        """Write configuration, tokenizer and weights to a directory."""
+    @torch.inference_mode()
+    def ask(
+        self,
+        about: Batch | Segment,
+        question: str,
+        turns: Sequence[tuple[str, str]] = (),
+        options: GenerationOptions = GREEDY,
+    ) -> list[Generation]:
+        """Answer a question about each segment: the prompt of a narrative with the question for its instruction.
+
+        Args:
+            about: segments with their history, or one segment, which is then read without any.
+            question: in plain words.
+            turns: earlier questions about the same segments and their answers, oldest first.
+            options: how to decode.
+
+        Raises:
+            ValueError: the model has only learnt to write narratives, or the question is empty.
+        """
+        if "ask" not in self.config.instructions:
+            raise ValueError(
+                f"got a question for model {self.config.name!r}, which has learnt the instructions "
+                f"{', '.join(self.config.instructions)} only, expected ask among them: use a narrator with an "
+                "instruction-tuned LLM such as experiments/narrate/base.yaml, or narrate"
+            )
+        if not question.strip():
+            raise ValueError("got an empty question, expected words: ask something")
+        if isinstance(about, Segment):
+            alone = [replace(about, history=())]
+            about = collate(alone, extract_features(alone), [0], self.config.history_k)
+        prompt = self.embed_prompt(about.to(self.device), task=question, turns=turns)
+        return decode(self.llm, self.tokenizer, prompt, options, self.config.max_new_tokens)
+
+    @property
+    def _tied(self) -> set[str]:
+        """Names that share a tensor with another one, and are not saved."""
+        return {"llm.lm_head.weight"} if self.llm.config.tie_word_embeddings else set()
+
+    def save_pretrained(self, directory: str | Path, state: Mapping[str, Tensor] | None = None) -> None:
+        """Write configuration, tokenizer, weights and model card to a directory.
+
+        Args:
+            directory: made where it does not exist; a card written by hand is kept.
+            state: the weights, where a strategy of several processes holds them; None: this module's.
+        """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        config = asdict(self.config) | {"llm": {**self.config.llm, "vocab_size": len(self.tokenizer)}}
-        (directory / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+        config = asdict(self.config) | {"llm": llm_fields(self.config.llm, self.llm, len(self.tokenizer))}
+        (directory / hub.CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
         self.tokenizer.save_pretrained(directory)
-        tied = {"llm.lm_head.weight"} if self.llm.config.tie_word_embeddings else set()
-        state = {k: v.contiguous() for k, v in self.state_dict().items() if k not in tied}
-        save_file(state, directory / WEIGHTS_FILE)
+        hub.save_weights(self, self._tied, directory, state)
+        card = self.model_card or hub.model_card(self.config.name, self.card["description"], {"Training": {}})
+        hub.write_card(directory, card)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, device: str = "cpu") -> "Narrator":
-        """Load a narrator by name (one that ships with the package) or from a directory.
+        """Load a narrator: one that ships with the package, a directory, or `owner/name` of the Hugging Face hub.
 
         Raises:
             FileNotFoundError: there is no such model.
+            ValueError: its weights do not fit its configuration.
         """
-        directory = PRETRAINED / str(name) if (PRETRAINED / str(name) / CONFIG_FILE).is_file() else Path(name)
-        if not (directory / CONFIG_FILE).is_file():
-            shipped = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
-            raise FileNotFoundError(
-                f"got model {str(name)!r}, expected one of {shipped} or a directory with a {CONFIG_FILE}: "
-                "check the name or the path"
-            )
-        config = NarratorConfig(**json.loads((directory / CONFIG_FILE).read_text()))
+        directory = hub.find_model(name)
+        config = NarratorConfig(**json.loads((directory / hub.CONFIG_FILE).read_text()))
         narrator = cls(config, AutoTokenizer.from_pretrained(directory, local_files_only=True))
-        state = load_file(directory / WEIGHTS_FILE)
-        report = narrator.load_state_dict(state, strict=False)
-        missing = [k for k in report.missing_keys if k != "llm.lm_head.weight"]
-        if missing or report.unexpected_keys:
-            raise ValueError(
-                f"got weights that miss {missing[:5]} and add {report.unexpected_keys[:5]}, expected exactly the "
-                f"parameters of {CONFIG_FILE} in {directory.name}: restore both files from one model"
-            )
-        narrator.card["sha256"] = hashlib.sha256((directory / WEIGHTS_FILE).read_bytes()).hexdigest()
+        narrator.card["sha256"] = hub.load_weights(narrator, narrator._tied, directory)
+        if (directory / hub.CARD_FILE).is_file():
+            narrator.model_card = (directory / hub.CARD_FILE).read_text("utf-8")
         return narrator.to(device).eval()
+
+    def push_to_hub(self, repo_id: str, private: bool = False, api: hub.HubApi | None = None) -> str:
+        """Upload the narrator with its model card to the Hugging Face hub; returns the address.
+
+        Args:
+            repo_id: `owner/name`; made where it does not exist.
+            private: of a new repository.
+            api: None: huggingface_hub's, with the token of its login.
+        """
+        with TemporaryDirectory() as directory:
+            self.save_pretrained(directory)
+            return hub.upload(Path(directory), repo_id, private, api)
 
     def narrate(self, path: str | Path) -> "NarratedRecording":
         """Read a recording of any format MNE reads and narrate, verify and picture every segment of it.

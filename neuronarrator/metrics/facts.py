@@ -11,28 +11,41 @@ from torchmetrics import Metric
 from corpus.claims import facts_of
 from corpus.findings import Fact
 
+FACT_SIGNATURE = "set F1 a text, then mean|facts:corpus.claims|negation:aware|empty/empty:1"
+
 
 @dataclass(frozen=True)
 class FactScore:
     """Comparison of two sets of facts.
 
+    A fact with a wrong value ("alpha is stable" where it rises) is one hallucination and one omission.
+
     Attributes:
         f1: harmonic mean of precision and recall; 1 where both sets are empty.
-        hallucinated: facts stated that the reference does not hold.
-        omitted: facts of the reference that are not stated.
+        hallucinations: facts stated that the reference does not hold.
+        omissions: facts of the reference that are not stated.
     """
 
     f1: float
-    hallucinated: int
-    omitted: int
+    hallucinations: frozenset[Fact]
+    omissions: frozenset[Fact]
+
+    @property
+    def hallucinated(self) -> int:
+        """How many hallucinations."""
+        return len(self.hallucinations)
+
+    @property
+    def omitted(self) -> int:
+        """How many omissions."""
+        return len(self.omissions)
 
 
 def fact_score(stated: set[Fact], reference: set[Fact]) -> FactScore:
     """F1, hallucinations and omissions of one text."""
-    shared = len(stated & reference)
     total = len(stated) + len(reference)
-    f1 = 1.0 if total == 0 else 2 * shared / total
-    return FactScore(f1, len(stated) - shared, len(reference) - shared)
+    f1 = 1.0 if total == 0 else 2 * len(stated & reference) / total
+    return FactScore(f1, frozenset(stated - reference), frozenset(reference - stated))
 
 
 class FactF1(Metric):

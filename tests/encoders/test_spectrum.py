@@ -1,7 +1,10 @@
 import math
 
+import numpy as np
+import pytest
 import torch
 
+from corpus.features import energy_tiers
 from encoders.spectrum import (
     Layout,
     SpectrumEncoder,
@@ -9,6 +12,7 @@ from encoders.spectrum import (
     _channel_features,
     _hemisphere_features,
     _region_features,
+    ranked_tiers,
 )
 
 # four channels: two frontal (a pair), one central, one occipital; no temporal, no parietal
@@ -80,6 +84,19 @@ def test_hemisphere_features_hold_the_log_ratio_of_right_to_left() -> None:
 def test_channel_features_mark_the_leader() -> None:
     features = _channel_features(torch.zeros(1, 3, 7).index_fill(1, torch.tensor([0]), 1.0))
     assert features[0, :, 14].tolist() == [1, 0, 0]
+
+
+def test_channel_features_end_with_the_tier() -> None:
+    power = torch.tensor([10.0, 9.0, 4.0, 1.0, 0.5]).log()
+    features = _channel_features(power[None, :, None].expand(1, 5, 7))
+    assert features[0, :, -3:].argmax(1).tolist() == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("n_chans", [1, 2, 3, 4, 19, 64])
+def test_tiers_are_those_of_the_findings(n_chans: int) -> None:
+    power = np.sort(np.random.default_rng(n_chans).lognormal(3, 1, (50, n_chans)))[:, ::-1].copy()
+    tiers = ranked_tiers(torch.from_numpy(power).log().float())
+    assert (tiers.numpy() == energy_tiers(power)).all()
 
 
 def test_missing_history_does_not_reach_the_tokens() -> None:

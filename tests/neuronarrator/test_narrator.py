@@ -6,7 +6,7 @@ import torch
 
 from corpus.dataset import Batch
 from neuronarrator.narrator import Narrator, NarratorConfig
-from neuronarrator.prompts import IGNORE_INDEX
+from neuronarrator.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt
 
 
 def test_soft_prompts_are_one_token_a_segment_then_topomap_then_spectrum(narrator: Narrator, batch: Batch) -> None:
@@ -111,3 +111,66 @@ def test_modalities_can_be_left_out(narrator: Narrator, batch: Batch, modalities
     counts = {"history": 2, "signal": 1, "topomap": 1}
     assert smaller.soft_prompts(batch).shape[1] == sum(counts[name] for name in modalities)
     assert smaller(batch).loss.isfinite()
+
+
+def test_a_layout_first_met_in_generation_can_be_trained_on(narrator: Narrator, batch: Batch) -> None:
+    few = [batch.ch_names.index(name) for name in ("O2", "O1", "C4", "F4", "T7")]
+    layout = replace(
+        batch,
+        signal_uv=batch.signal_uv[:, few],
+        history_uv=batch.history_uv[:, :, few],
+        log_power=batch.log_power[:, :, few],
+        ch_names=tuple(batch.ch_names[i] for i in few),
+    )
+    narrator.generate(layout)
+    narrator(layout).loss.backward()
+
+
+def slow_inputs(narrator: Narrator, batch: Batch, room: int) -> tuple[list[list[torch.Tensor]], list[list[int]]]:
+    """Embeddings and labels of each row, token by token: placeholders replaced in order, answers cut to `room`."""
+    names = [name for name in PLACEHOLDERS if name in narrator.config.modalities]
+    counts = narrator.count_soft_prompts(len(batch.ch_names), names)
+    prompt = build_prompt(narrator.tokenizer, counts)
+    stand_ins = narrator.tokenizer.convert_tokens_to_ids(list(PLACEHOLDERS.values()))
+    table = narrator.llm.get_input_embeddings().weight
+    rows, labels = [], []
+    for soft, text in zip(narrator.soft_prompts(batch), batch.narratives, strict=True):
+        values = iter(soft)
+        row = [next(values) if token in stand_ins else table[token] for token in prompt]
+        answer = narrator.tokenizer(text, add_special_tokens=False)["input_ids"] + [narrator.tokenizer.eos_token_id]
+        while len(answer) > room:
+            answer.pop()
+        rows.append(row + [table[token] for token in answer])
+        labels.append([IGNORE_INDEX] * len(prompt) + answer)
+    return rows, labels
+
+
+@pytest.mark.parametrize("positions", [512, 190])
+def test_splice_mask_and_truncation_equal_a_slow_reference(narrator: Narrator, batch: Batch, positions: int) -> None:
+    narrator.llm.config.max_position_embeddings = positions
+    room = positions - narrator.embed_prompt(batch).shape[1]
+    lengths = [len(ids) + 1 for ids in narrator.tokenizer(batch.narratives, add_special_tokens=False)["input_ids"]]
+    assert (max(lengths) > room) == (positions == 190)
+    seen: dict[str, torch.Tensor] = {}
+    narrator.llm.register_forward_pre_hook(lambda _, __, given: seen.update(given), with_kwargs=True)
+    loss = narrator(batch).loss
+    rows, labels = slow_inputs(narrator, batch, room)
+    longest = max(len(row) for row in rows)
+    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        torch.testing.assert_close(seen["inputs_embeds"][i, : len(row)], torch.stack(row))
+        assert seen["attention_mask"][i].tolist() == [1] * len(row) + [0] * (longest - len(row))
+        padded = label + [IGNORE_INDEX] * (longest - len(row))
+        assert seen["labels"][i].tolist() == padded[-seen["labels"].shape[1] :]
+        assert set(padded[: -seen["labels"].shape[1]]) == {IGNORE_INDEX}  # what was left out does not count
+    total, count = 0.0, 0
+    for row, label in zip(rows, labels, strict=True):
+        log_probs = narrator.llm(inputs_embeds=torch.stack(row)[None]).logits[0].log_softmax(-1)
+        scored = [log_probs[i - 1, token].item() for i, token in enumerate(label) if token != IGNORE_INDEX]
+        total, count = total - sum(scored), count + len(scored)
+    assert loss.item() == pytest.approx(total / count, rel=1e-4)
+
+
+def test_a_prompt_without_room_for_an_answer_is_refused(narrator: Narrator, batch: Batch) -> None:
+    narrator.llm.config.max_position_embeddings = 20
+    with pytest.raises(ValueError, match="expected at least 1; use a model of more positions"):
+        narrator(batch)

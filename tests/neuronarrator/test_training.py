@@ -7,13 +7,11 @@ import pytest
 import torch
 import yaml
 
-from corpus.dataset import Augmentation, Batch, CropDataset
-from corpus.recording import Recording
-from neuronarrator.alignment import AlignmentTask
+from corpus.dataset import Augmentation, Batch
 from neuronarrator.cli import run_trainer
 from neuronarrator.datamodule import NarrationDataModule, Source
 from neuronarrator.narrator import Narrator
-from neuronarrator.optim import cosine_with_warmup, parameter_groups
+from neuronarrator.optim import cosine_with_warmup
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUICK_DATA = {"sources": [], "simulated": 2, "batch_size": 8, "batches_per_epoch": 2, "num_workers": 0}
@@ -45,36 +43,6 @@ def test_the_three_stages_run_one_after_the_other(tmp_path: Path, monkeypatch: p
     narrator = Narrator.from_pretrained(tmp_path / "model")
     for name, value in narrator.dual.state_dict().items():
         torch.testing.assert_close(value, aligned[name], atol=1e-3, rtol=1e-3)  # stage 2 left it as it was
-
-
-def test_alignment_learns_to_match(simulated: Recording) -> None:
-    """Eight fixed pairs: the loss of a model that learns them falls below that of one that cannot tell them apart."""
-    torch.manual_seed(0)
-    task = AlignmentTask(width=32, batch_size=8)
-    potential = torch.from_numpy(simulated.signal_uv[:, ::47].T.copy())
-    task.dual.whitening.fit(task.dual.topomap_features(potential, simulated.ch_names))
-    batch = CropDataset([simulated], 8, 1, narrate=False)[0]
-    optimizer = torch.optim.AdamW(parameter_groups(task, 0.0), lr=2e-3)
-    indifferent = task.loss(*(torch.eye(8)[:1].expand(8, -1),) * 2, torch.tensor(0.0), task.logit_bias).item()
-    for _ in range(60):
-        loss = task.loss(*task.encode(batch), task.logit_scale.exp(), task.logit_bias)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.7 * indifferent
-
-
-def test_bias_starts_where_a_random_model_is_indifferent() -> None:
-    assert AlignmentTask(width=8, batch_size=64).logit_bias.item() == pytest.approx(-4.143, abs=1e-3)
-
-
-def test_scale_and_bias_have_no_weight_decay() -> None:
-    task = AlignmentTask(width=8)
-    decayed, free = parameter_groups(task, 0.05)
-    assert all(p is not task.logit_scale and p is not task.logit_bias for p in decayed["params"])
-    assert any(p is task.logit_scale for p in free["params"])
-    assert free["weight_decay"] == 0.0
-    assert decayed["weight_decay"] == 0.05
 
 
 def test_schedule_warms_up_and_falls_to_zero() -> None:

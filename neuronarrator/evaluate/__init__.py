@@ -1,0 +1,5 @@
+"""Evaluation of a narrator: cross-modal retrieval with its controls, and the facts of its narratives."""
+
+from neuronarrator.evaluate.narratives import NarrativeOptions, evaluate_narratives
+from neuronarrator.evaluate.retrieval import RetrievalOptions, evaluate_retrieval
+from neuronarrator.evaluate.sources import list_recordings

@@ -1,0 +1,203 @@
+"""Decoding of all rows of a batch at once: greedy, sampling, beams; stop rules; log-probabilities of the tokens.
+
+Letters: B rows, N tokens of the longest row, P tokens of the prompt, D width.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How a text is decoded; by default greedily. The end token always stops a row.
+
+    Attributes:
+        num_beams: width of a beam search; 1: none.
+        temperature: of sampling, which draws from torch's global generator; 0: no sampling.
+        top_p: sampling keeps the most probable tokens that reach this probability together.
+        max_new_tokens: where a row stops at the latest; None: as the narrator's configuration says.
+        stop: a row stops where one of these strings appears; the text ends before it.
+
+    Raises:
+        ValueError: values out of range, or beams that sample.
+    """
+
+    num_beams: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.num_beams < 1 or self.temperature < 0 or not 0 < self.top_p <= 1 or "" in self.stop:
+            raise ValueError(
+                f"got num_beams={self.num_beams}, temperature={self.temperature}, top_p={self.top_p}, "
+                f"stop={self.stop}, expected at least 1 beam, a temperature of 0 or more, top_p above 0 and at most 1, "
+                "and stop strings that are not empty: correct the value"
+            )
+        if self.temperature > 0 and self.num_beams > 1:
+            raise ValueError(
+                f"got num_beams={self.num_beams} with temperature={self.temperature}, expected one of them: "
+                "use num_beams=1 to sample, or temperature=0 for beams"
+            )
+        if self.top_p < 1 and self.temperature == 0:
+            raise ValueError(f"got top_p={self.top_p} without sampling, expected a temperature above 0: set one")
+
+
+GREEDY = GenerationOptions()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generated text.
+
+    Attributes:
+        text: without special tokens and without what a stop string cut off.
+        tokens: ids of what was generated, the end token included where the model wrote it.
+        log_probs: natural logarithm of the model's probability of each token, before temperature and top-p.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    log_probs: tuple[float, ...]
+
+    @property
+    def confidence(self) -> float:
+        """Geometric mean probability of the tokens (not calibrated)."""
+        return math.exp(math.fsum(self.log_probs) / max(len(self.log_probs), 1))
+
+
+class _LogProbs(LogitsProcessor):
+    """Notes the log-probability of each chosen token, so that no more than one step of logits is ever kept.
+
+    The choice of a step is seen at the next one; that of the last step, in the finished sequences.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[Tensor] = []
+        self._last: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if self._last is not None:
+            self._note(input_ids[:, -1])
+        self._last = scores.float().log_softmax(-1)
+        return scores
+
+    def _note(self, tokens: Tensor) -> None:
+        assert self._last is not None
+        self.steps.append(self._last.gather(1, tokens[:, None])[:, 0])
+
+    def finish(self, sequences: Tensor) -> Tensor:
+        """Log-probabilities (B, N) of the finished sequences (B, N)."""
+        self._note(sequences[:, -1])
+        return torch.stack(self.steps, dim=1)
+
+
+class _StopStrings(StoppingCriteria):
+    """Stops each row whose text holds one of the strings."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> None:
+        self.tokenizer, self.stop = tokenizer, stop
+        self._window = 4 * max(map(len, stop)) + 8  # tokens; one may be a single byte of a character
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
+        ends = self.tokenizer.batch_decode(input_ids[:, -self._window :], skip_special_tokens=True)
+        found = [any(string in end for string in self.stop) for end in ends]
+        return torch.tensor(found, device=input_ids.device)
+
+
+@torch.inference_mode()
+def decode(
+    llm: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Tensor,
+    options: GenerationOptions,
+    max_new_tokens: int,
+) -> list[Generation]:
+    """Continue prompts of one length.
+
+    Args:
+        llm: a causal language model.
+        tokenizer: of the model; its `eos_token` ends a text.
+        prompt: embeddings (B, P, D).
+        options: how.
+        max_new_tokens: where `options` does not say it.
+
+    Returns:
+        B generations; each is what the row would give alone, up to rounding (sampling apart).
+    """
+    watch = _LogProbs()
+    processors, criteria = LogitsProcessorList(), StoppingCriteriaList()
+    if options.num_beams == 1:
+        processors.append(watch)
+    if options.stop:
+        criteria.append(_StopStrings(tokenizer, options.stop))
+    sequences: Any = llm.generate(  # type: ignore[operator]
+        inputs_embeds=prompt,
+        attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long, device=prompt.device),
+        generation_config=_config(tokenizer, options, max_new_tokens),
+        logits_processor=processors,
+        stopping_criteria=criteria,
+    )
+    rows = [_cut(row, tokenizer, options.stop) for row in sequences.tolist()]
+    if options.num_beams == 1:
+        log_probs = watch.finish(sequences).tolist()
+    else:
+        log_probs = [score(llm, prompt[i], row) for i, row in enumerate(rows)]
+    return [
+        Generation(_text(row, tokenizer, options.stop), tuple(row), tuple(values[: len(row)]))
+        for row, values in zip(rows, log_probs, strict=True)
+    ]
+
+
+def _config(tokenizer: PreTrainedTokenizerBase, options: GenerationOptions, max_new_tokens: int) -> GenerationConfig:
+    wanted: dict[str, Any] = {"do_sample": False, "num_beams": options.num_beams}
+    if options.temperature > 0:
+        wanted |= {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
+    return GenerationConfig(
+        max_new_tokens=options.max_new_tokens or max_new_tokens,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **wanted,
+    )
+
+
+def _cut(tokens: list[int], tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> list[int]:
+    """A row without its padding: up to the end token, or to the token that completes a stop string."""
+    end: Any = tokenizer.eos_token_id
+    if end in tokens:
+        tokens = tokens[: tokens.index(end) + 1]
+    for count in range(1, len(tokens) + 1) if stop else ():
+        text = tokenizer.decode(tokens[:count], skip_special_tokens=True)
+        if any(string in text for string in stop):
+            return tokens[:count]
+    return tokens
+
+
+def _text(tokens: list[int], tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> str:
+    text: Any = tokenizer.decode(tokens, skip_special_tokens=True)
+    found = [text.index(string) for string in stop if string in text]
+    return text[: min(found, default=len(text))].strip()
+
+
+@torch.inference_mode()
+def score(llm: PreTrainedModel, prompt: Tensor, tokens: Sequence[int]) -> list[float]:
+    """Log-probabilities of tokens behind a prompt (P, D), by one teacher-forced pass over a single row."""
+    ids = torch.tensor([tokens], device=prompt.device)
+    embeds = torch.cat([prompt[None], llm.get_input_embeddings()(ids).to(prompt.dtype)], dim=1)
+    logits = llm(inputs_embeds=embeds, logits_to_keep=len(tokens) + 1, use_cache=False).logits[:, :-1]
+    return logits.float().log_softmax(-1).gather(2, ids[..., None])[0, :, 0].tolist()

@@ -1,0 +1,166 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from corpus.dataset import Batch
+from corpus.findings import find_recording
+from corpus.recording import Recording
+from neuronarrator.generation import GREEDY, GenerationOptions, decode, score
+from neuronarrator.narrator import Narrator, NarratorConfig
+
+
+@pytest.fixture
+def narrator(narrator: Narrator) -> Narrator:
+    """One that does not repeat its last token for ever, as small random models with tied embeddings do."""
+    config = NarratorConfig(llm={**narrator.config.llm, "tie_word_embeddings": False}, max_new_tokens=24)
+    torch.manual_seed(0)
+    lively = Narrator(config, narrator.tokenizer).eval()
+    for parameter in lively.llm.parameters():
+        if parameter.ndim == 2:
+            torch.nn.init.normal_(parameter, std=0.15)
+    return lively
+
+
+def plain_generate(narrator: Narrator, batch: Batch, **options: object) -> Tensor:
+    """The library's own decoding of the same prompts."""
+    prompt = narrator.embed_prompt(batch)
+    return narrator.llm.generate(
+        inputs_embeds=prompt,
+        attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long),
+        max_new_tokens=narrator.config.max_new_tokens,
+        do_sample=False,
+        eos_token_id=narrator.tokenizer.eos_token_id,
+        pad_token_id=narrator.tokenizer.pad_token_id,
+        **options,
+    )
+
+
+def prefer_the_end(narrator: Narrator, batch: Batch) -> None:
+    """Let the end token take the place of one that greedy decoding writes in the middle of the first row."""
+    first = narrator.generate(batch)[0].tokens
+    other, end = first[len(first) // 2], narrator.tokenizer.eos_token_id
+    weight = narrator.llm.get_output_embeddings().weight.data
+    weight[[other, end]] = weight[[end, other]]
+
+
+def test_greedy_is_the_librarys_and_its_log_probs_those_of_a_teacher_forced_pass(
+    narrator: Narrator, batch: Batch
+) -> None:
+    expected = plain_generate(narrator, batch)
+    prompt = narrator.embed_prompt(batch)
+    for row, generation in enumerate(narrator.generate(batch)):
+        tokens = expected[row, : len(generation.tokens)].tolist()
+        assert list(generation.tokens) == tokens
+        assert generation.text == narrator.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        slow = score(narrator.llm, prompt[row], generation.tokens)
+        assert generation.log_probs == pytest.approx(slow, abs=1e-4)
+        assert generation.confidence == pytest.approx(math.exp(sum(slow) / len(slow)), rel=1e-4)
+
+
+def test_a_row_ends_with_its_end_token_and_its_padding_does_not_count(narrator: Narrator, batch: Batch) -> None:
+    prefer_the_end(narrator, batch)
+    end = narrator.tokenizer.eos_token_id
+    generations = narrator.generate(batch)
+    assert min(len(g.tokens) for g in generations) < narrator.config.max_new_tokens
+    for row, generation in enumerate(generations):
+        assert end not in generation.tokens[:-1]
+        assert generation.tokens[-1] == end or len(generation.tokens) == narrator.config.max_new_tokens
+        slow = score(narrator.llm, narrator.embed_prompt(batch)[row], generation.tokens)
+        assert generation.log_probs == pytest.approx(slow, abs=1e-4)
+
+
+def test_beams_are_the_librarys_and_at_least_as_probable_as_greedy(narrator: Narrator, batch: Batch) -> None:
+    expected = plain_generate(narrator, batch, num_beams=3)
+    greedy = narrator.generate(batch)
+    beams = narrator.generate(batch, GenerationOptions(num_beams=3))
+    for row, generation in enumerate(beams):
+        assert list(generation.tokens) == expected[row, : len(generation.tokens)].tolist()
+        assert len(generation.log_probs) == len(generation.tokens)
+        assert generation.confidence >= greedy[row].confidence - 1e-4
+
+
+def test_sampling_follows_the_seed_and_notes_untempered_probabilities(narrator: Narrator, batch: Batch) -> None:
+    options = GenerationOptions(temperature=2.0, max_new_tokens=8)
+    torch.manual_seed(1)
+    first = narrator.generate(batch, options)
+    torch.manual_seed(1)
+    assert narrator.generate(batch, options) == first
+    torch.manual_seed(2)
+    assert narrator.generate(batch, options) != first
+    assert all(len(generation.tokens) <= 8 for generation in first)
+    slow = score(narrator.llm, narrator.embed_prompt(batch)[2], first[2].tokens)
+    assert first[2].log_probs == pytest.approx(slow, abs=1e-4)
+
+
+def test_sampling_from_the_most_probable_tokens_alone_is_greedy(narrator: Narrator, batch: Batch) -> None:
+    sampled = narrator.generate(batch, GenerationOptions(temperature=1.0, top_p=1e-6))
+    assert [g.text for g in sampled] == [g.text for g in narrator.generate(batch)]
+
+
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_a_stop_string_ends_the_row_and_is_left_out(narrator: Narrator, batch: Batch, num_beams: int) -> None:
+    whole = narrator.generate(batch, GenerationOptions(num_beams))
+    text = whole[0].text
+    stop = text[len(text) // 2 : len(text) // 2 + 4]
+    stopped = narrator.generate(batch, GenerationOptions(num_beams, stop=(stop,)))
+    assert stopped[0].text == text[: text.index(stop)].strip()
+    assert len(stopped[0].tokens) < len(whole[0].tokens)
+    assert len(stopped[0].log_probs) == len(stopped[0].tokens)
+    assert not any(stop in generation.text for generation in stopped)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_beams": 0}, "got num_beams=0"),
+        ({"temperature": -1.0}, "expected at least 1 beam, a temperature of 0 or more"),
+        ({"top_p": 0.0}, "top_p above 0"),
+        ({"stop": ("",)}, "not empty"),
+        ({"num_beams": 2, "temperature": 1.0}, "expected one of them"),
+        ({"top_p": 0.5}, "without sampling"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GenerationOptions(**wrong)
+
+
+@pytest.fixture
+def talker(narrator: Narrator) -> Narrator:
+    config = replace(narrator.config, max_new_tokens=6, instructions=("narrate", "ask"))
+    asked = Narrator(config, narrator.tokenizer).eval()
+    asked.load_state_dict(narrator.state_dict())
+    return asked
+
+
+def test_a_question_stands_where_the_instruction_stood(talker: Narrator, batch: Batch) -> None:
+    turns = [("Is it symmetric?", "It is.")]
+    prompt = talker.embed_prompt(batch, task="Is there a rhythm?", turns=turns)
+    assert talker.ask(batch, "Is there a rhythm?", turns) == decode(talker.llm, talker.tokenizer, prompt, GREEDY, 6)
+    assert prompt.shape[1] > talker.embed_prompt(batch, task="Is there a rhythm?").shape[1]
+
+
+def test_a_segment_is_asked_about_without_history(talker: Narrator, simulated: Recording, batch: Batch) -> None:
+    found = find_recording(simulated)
+    (first,) = talker.ask(found[0].segment, "Is there a rhythm?")
+    assert first.tokens == talker.ask(batch, "Is there a rhythm?")[0].tokens  # the first segment has no history
+    (third,) = talker.ask(found[2].segment, "Is there a rhythm?")
+    assert len(third.tokens) > 0
+
+
+def test_a_model_of_narratives_alone_refuses_questions(narrator: Narrator, batch: Batch) -> None:
+    with pytest.raises(ValueError, match="has learnt the instructions narrate only, expected ask among them"):
+        narrator.ask(batch, "Is there a posterior dominant rhythm?")
+
+
+def test_an_empty_question_is_refused(talker: Narrator, batch: Batch) -> None:
+    with pytest.raises(ValueError, match="got an empty question"):
+        talker.ask(batch, " ")
+
+
+def test_instructions_must_be_known() -> None:
+    with pytest.raises(ValueError, match="got instructions"):
+        NarratorConfig(instructions=("ask",))
