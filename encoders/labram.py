@@ -132,7 +132,7 @@ class SignalEncoder(nn.Module):
 
     def _encode(self, signal_uv: Tensor, ch_names: ChannelNames, first_patch: int) -> tuple[Tensor, Tensor | None]:
         """All tokens (B, 1 + C * A, D), that of CLS first, and which of the others are no padding (B, C * A)."""
-        _check_signal(signal_uv, ch_names, first_patch)
+        check_signal(signal_uv, ch_names, first_patch)
         rows, present = batch_rows(ch_names, self.names, signal_uv.device)
         valid = _valid_tokens(present, signal_uv.shape[2] // PATCH_SAMPLES)
         return self._transform(self.embed_patches(signal_uv, valid), rows, valid, first_patch), valid
@@ -181,7 +181,8 @@ def _valid_tokens(present: Tensor | None, n_patches: int) -> Tensor | None:
     return None if present is None else present.repeat_interleave(n_patches, dim=1)
 
 
-def _check_signal(signal_uv: Tensor, ch_names: ChannelNames, first_patch: int) -> None:
+def check_signal(signal_uv: Tensor, ch_names: ChannelNames, first_patch: int) -> None:
+    """ValueError where a signal is not (B, C, T) of whole seconds, at most 16, with its names."""
     shape = tuple(signal_uv.shape)
     if signal_uv.ndim != 3:
         raise ValueError(f"got a signal of shape {shape}, expected (B, C, T): add a batch axis to a single window")

@@ -85,13 +85,13 @@ def load_labram(
     path = Path(path)
     if final_norm not in ("fresh", "pretrained"):
         raise ValueError(f"got final_norm={final_norm!r}, expected 'fresh' or 'pretrained'")
-    kept, dropped = _select(_read_tensors(path), final_norm)
+    kept, dropped = _select(read_tensors(path), final_norm)
     own = encoder.state_dict()
     fresh = _FINAL_NORM if final_norm == "fresh" and not any(name in kept for name in _FINAL_NORM) else ()
-    _check_match(path.name, own, kept, fresh)
+    check_match(path.name, own, kept, fresh)
     encoder.load_state_dict(kept, strict=not fresh)
     loaded = tuple(name for name in own if name in kept)
-    return MatchReport(path.name, _sha256(path), loaded, fresh, dropped)
+    return MatchReport(path.name, sha256_of(path), loaded, fresh, dropped)
 
 
 def load_module(module: nn.Module, path: str | Path, on_purpose: Mapping[str, str], prefix: str = "") -> MatchReport:
@@ -110,16 +110,16 @@ def load_module(module: nn.Module, path: str | Path, on_purpose: Mapping[str, st
         WeightsError: If the file is unreadable, or a key is missing, unexpected or misshaped; one error names them all.
     """
     path = Path(path)
-    tensors = _read_tensors(path)
+    tensors = read_tensors(path)
     dropped = {key: why for key in tensors for pattern, why in on_purpose.items() if fnmatchcase(key, pattern)}
     kept = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key not in dropped}
     own = module.state_dict()
-    _check_match(path.name, own, kept, ())
+    check_match(path.name, own, kept, ())
     module.load_state_dict(kept)
-    return MatchReport(path.name, _sha256(path), tuple(own), (), dropped)
+    return MatchReport(path.name, sha256_of(path), tuple(own), (), dropped)
 
 
-def _read_tensors(path: Path) -> Mapping[str, Any]:
+def read_tensors(path: Path) -> Mapping[str, Any]:
     """State dict of a safetensors or torch file; nothing in the file is executed."""
     try:
         if path.suffix == ".safetensors":
@@ -170,7 +170,8 @@ def _why_dropped(name: str) -> str | None:
     return next((why for pattern, why in DROPPED_ON_PURPOSE.items() if fnmatchcase(name, pattern)), None)
 
 
-def _check_match(file: str, own: Mapping[str, Tensor], kept: Mapping[str, Any], fresh: Iterable[str]) -> None:
+def check_match(file: str, own: Mapping[str, Tensor], kept: Mapping[str, Any], fresh: Iterable[str]) -> None:
+    """WeightsError that names every tensor that is missing (`fresh` may be), unexpected or misshaped."""
     missing = [name for name in own if name not in kept and name not in fresh]
     unexpected = [name for name in kept if name not in own]
     misshaped = [
@@ -182,7 +183,7 @@ def _check_match(file: str, own: Mapping[str, Tensor], kept: Mapping[str, Any], 
     listed = "; ".join(f"{len(names)} {kind} ({', '.join(names)})" for kind, names in problems.items() if names)
     if listed:
         raise WeightsError(
-            f"got {file} with {listed}, expected exactly the encoder's tensors: "
+            f"got {file} with {listed}, expected exactly the model's tensors: "
             "use a checkpoint of the same preset, nothing was loaded"
         )
 
@@ -191,6 +192,7 @@ def _shape(value: Any) -> tuple[int, ...] | str:
     return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

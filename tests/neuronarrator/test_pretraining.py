@@ -17,6 +17,8 @@ from neuronarrator.cli import run_trainer
 from neuronarrator.optim import parameter_groups
 from neuronarrator.pretraining import CodeUsage, MaskedPretrainingTask, TokenizerTask, crop_to_tokens
 
+pytestmark = pytest.mark.filterwarnings("ignore:You are trying to `self.log")  # steps without a trainer
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "pretrain"
 QUICK_DATA = {"sources": [], "simulated": 2, "batch_size": 4, "batches_per_epoch": 2, "num_workers": 0}
 
@@ -119,6 +121,15 @@ def test_masked_encoder_learns_a_batch(crops: Batch, codes_file: Path) -> None:
     losses = train(task, crops, 15, 3e-3)
     assert losses[0] == pytest.approx(2 * torch.log(torch.tensor(512.0)).item(), rel=0.05)  # two guesses among all
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_both_tasks_take_a_step_under_bfloat16_autocast(crops: Batch, codes_file: Path) -> None:
+    for task in (TokenizerTask("unused.pth"), MaskedPretrainingTask(str(codes_file), "unused.pth")):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = task.training_step(crops, 0)
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert loss.isfinite()
 
 
 def test_masked_loss_is_that_of_two_published_passes(crops: Batch, codes_file: Path) -> None:
