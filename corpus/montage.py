@@ -17,6 +17,7 @@ from corpus.chains import solve_chains
 from corpus.recording import Recording, RecordingError, SetAside, SignalReader
 
 MIN_SPATIAL_ELECTRODES = 4
+UNIT_WINDOWS = 30  # of 10 s, at most, spread over the recording
 UNIT_SAMPLES = 250  # of each window that the unit is judged by
 EXTENT_TIMES = 2**17  # samples looked at in one piece
 MIN_MAD_UV = 0.1
@@ -214,7 +215,7 @@ def _check_unit(signal_uv: np.ndarray | SignalReader, recording: Recording) -> N
     """
     n_chans, n_times = signal_uv.shape
     n_window = max(min(round(10 * recording.sfreq), n_times), 1)
-    starts = np.unique(np.linspace(0, n_times - n_window, 30).astype(int))
+    starts = np.linspace(0, n_times - n_window, min(UNIT_WINDOWS, -(-n_times // n_window))).astype(int)
     some = np.unique((np.arange(UNIT_SAMPLES) * 0.6180339887 % 1 * n_window).astype(int))  # if even, mains looks slow
     windows = np.stack([signal_uv[:, s : s + n_window][:, some] for s in starts], axis=1)  # (C, windows, samples)
     windows = _without_mains(np.where(np.isfinite(windows), windows, np.nan), some / recording.sfreq)

@@ -66,9 +66,9 @@ def narrate_altered(
         rng: draws what the controls need.
 
     Returns:
-        For each of `ALTERED` and each narrative of `real`: "confidence" and its "confidence_fall" from the real
-        one; "changed_text" and "changed_facts", 0 or 1; "fact_f1" against the signal as recorded, and
-        "own_fact_f1" against the altered one.
+        For each of `ALTERED` and each narrative of `real`: "confidence", its "confidence_fall" from the real one
+        and "less_confident", 0 or 1; "changed_text" and "changed_facts", 0 or 1; "fact_f1" against the signal as
+        recorded, and "own_fact_f1" against the altered one.
     """
     segments, places = excerpt(findings, list(real))
     return {
@@ -94,6 +94,7 @@ def _narrate(
             {
                 "confidence": after.confidence,
                 "confidence_fall": before.confidence - after.confidence,
+                "less_confident": float(after.confidence < before.confidence),
                 "changed_text": float(after.text != before.text),
                 "changed_facts": float(stated != facts_of(before.text)),
                 "fact_f1": fact_score(stated, findings[number].facts).f1,

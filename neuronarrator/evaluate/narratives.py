@@ -210,7 +210,7 @@ def _config(narrator: Narrator, tally: _Tally, options: NarrativeOptions) -> dic
         "bootstrap": {"unit": "subject", "resamples": options.resamples, "level": LEVEL},
         "controls": {"segments_per_recording": options.control_segments, **CONTROLS},
         "metrics": {
-            "fact_f1": f"{FACT_SIGNATURE}|reference:stored facts, of plain recordings measured",
+            "fact_f1": f"{FACT_SIGNATURE}|reference:stored, else measured",
             "signal_fact_f1": f"{FACT_SIGNATURE}|reference:measured from the signal",
             "rouge_1": ROUGE_SIGNATURE,
             "rouge_l": ROUGE_SIGNATURE,

@@ -24,6 +24,7 @@ _ALTERED_TITLES = {
     "fact_f1": "Fact-F1 as recorded",
     "own_fact_f1": "Fact-F1 as altered",
     "confidence": "confidence",
+    "less_confident": "less than real",
     "confidence_fall": "its fall",
 }
 _NONE = "-"

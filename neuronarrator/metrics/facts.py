@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from corpus.claims import facts_of
 from corpus.findings import Fact
 
-FACT_SIGNATURE = "set F1 a text, then mean|facts:corpus.claims|negation:aware|empty/empty:1"
+FACT_SIGNATURE = "F1 of sets of facts, mean over texts|parser:corpus.claims|negation:aware|empty/empty:1"
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,7 @@ def test_fact_f1_of_hand_worked_cases() -> None:
     score = fact_score({a, b, d}, {a, b, c})
     assert score.f1 == pytest.approx(2 / 3)
     assert (score.hallucinated, score.omitted) == (1, 1)
+    assert (score.hallucinations, score.omissions) == ({d}, {c})
     assert fact_score({a}, {a, b, c, d}).f1 == pytest.approx(2 * 1 * 0.25 / 1.25)
     assert fact_score(set(), set()).f1 == 1.0
     assert fact_score({a}, set()).f1 == 0.0
