@@ -142,9 +142,9 @@ def _deliver(contents: Contents, file: str, digest: str) -> Recording:
             f"{file}: got {duration_s:.1f} s of signal, expected at least {MIN_DURATION_S:g} s; use a longer recording"
         )
     signal_uv = contents.signal_uv
-    if not isinstance(signal_uv, SignalReader):  # a reader gives finite numbers: 16 or 24 bits, scaled
-        if signal_uv.size and not max(signal_uv.max(), -signal_uv.min()) < MAX_UV:  # also where there is a NaN
-            signal_uv[~(np.abs(signal_uv) < MAX_UV)] = np.nan
+    loaded = not isinstance(signal_uv, SignalReader)  # a reader gives finite numbers: 16 or 24 bits, scaled
+    if loaded and signal_uv.size and not max(signal_uv.max(), -signal_uv.min()) < MAX_UV:  # also where there is a NaN
+        signal_uv[~(np.abs(signal_uv) < MAX_UV)] = np.nan
     inside = [
         replace(a, duration_s=min(a.duration_s, duration_s - a.start_s), description=scrub(a.description))
         for a in contents.annotations
