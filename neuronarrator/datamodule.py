@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset
@@ -105,6 +106,7 @@ class NarrationDataModule(L.LightningDataModule):
         super().__init__()
         self.save_hyperparameters(ignore=["sources", "augmentation"])
         self.sources, self.augmentation = sources, augmentation
+        self._epoch = 0
 
     def setup(self, stage: str | None = None) -> None:
         """Read and preprocess every recording once; they stay in memory."""
@@ -148,7 +150,17 @@ class NarrationDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Random crops, new ones each epoch."""
         sampler = EpochSampler(len(self.train_crops))
+        sampler.set_epoch(self._epoch)
         return DataLoader(self.train_crops, None, sampler=sampler, num_workers=self.hparams["num_workers"])
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch that comes next: Lightning tells the sampler of a resumed run too late."""
+        trainer: Any = self.trainer
+        return {"epoch": trainer.fit_loop.epoch_progress.current.processed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on with the crops of that epoch."""
+        self._epoch = state["epoch"]
 
     def val_dataloader(self) -> DataLoader:
         """Segments in order."""

@@ -19,6 +19,9 @@ from transformers import (
     StoppingCriteria,
     StoppingCriteriaList,
 )
+from transformers.cache_utils import Cache, DynamicLayer
+
+ROOM = 128  # tokens by which a cache grows
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,28 @@ class Generation:
     def confidence(self) -> float:
         """Geometric mean probability of the tokens (not calibrated)."""
         return math.exp(math.fsum(self.log_probs) / max(len(self.log_probs), 1))
+
+
+class _RoomyLayer(DynamicLayer):
+    """Keys and values of one layer in a buffer with room to grow: a step writes its own and copies nothing else."""
+
+    buffers: list[Tensor]
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append keys and values (B, H, n, d); returns views of all so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.buffers = [key_states[:, :, :0], value_states[:, :, :0]]
+        start = self.get_seq_length()
+        stop = start + key_states.shape[2]
+        for i, new in enumerate((key_states, value_states)):
+            if stop > self.buffers[i].shape[2]:
+                grown = new.new_empty(*new.shape[:2], stop + ROOM, new.shape[3])
+                grown[:, :, :start] = self.buffers[i][:, :, :start]
+                self.buffers[i] = grown
+            self.buffers[i][:, :, start:stop] = new
+        self.keys, self.values = (buffer[:, :, :stop] for buffer in self.buffers)
+        return self.keys, self.values
 
 
 class _LogProbs(LogitsProcessor):
@@ -152,6 +177,7 @@ def decode(
         generation_config=_config(tokenizer, options, max_new_tokens),
         logits_processor=processors,
         stopping_criteria=criteria,
+        past_key_values=_cache(llm, options),
     )
     rows = [_cut(row, tokenizer, options.stop) for row in sequences.tolist()]
     if options.num_beams == 1:
@@ -162,6 +188,13 @@ def decode(
         Generation(_text(row, tokenizer, options.stop), tuple(row), tuple(values[: len(row)]))
         for row, values in zip(rows, log_probs, strict=True)
     ]
+
+
+def _cache(llm: PreTrainedModel, options: GenerationOptions) -> Cache | None:
+    """A cache without copies where every layer attends to everything and rows keep their places; None: the model's."""
+    if options.num_beams > 1 or set(getattr(llm.config, "layer_types", None) or ()) != {"full_attention"}:
+        return None
+    return Cache(layer_class_to_replicate=_RoomyLayer)
 
 
 def _config(tokenizer: PreTrainedTokenizerBase, options: GenerationOptions, max_new_tokens: int) -> GenerationConfig:

@@ -53,7 +53,7 @@ class NarrationTask(L.LightningModule):
         tuning: Tuning | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["tuning"])
+        self.save_hyperparameters(ignore=["narrator", "tuning"])  # plain values: a checkpoint holds no classes
         self.tuning = tuning or Tuning()
         if tokenizer is None and isinstance(narrator.llm, str):
             tokenizer = narrator.llm

@@ -26,21 +26,41 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_prompt(tokenizer: PreTrainedTokenizerBase, counts: Mapping[str, int]) -> list[int]:
+def build_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    counts: Mapping[str, int],
+    task: str = TASK_INSTRUCTION,
+    turns: Sequence[tuple[str, str]] = (),
+) -> list[int]:
     """Token ids of the prompt up to where the answer begins.
 
     Args:
         tokenizer: of the LLM, with the placeholders added and a chat template.
         counts: how many soft prompts each modality has.
+        task: the instruction, or a question about the segment.
+        turns: earlier questions and their answers, oldest first; the soft prompts stand before the first question.
 
     Returns:
         Ids, N of them, with `counts[m]` copies of the placeholder of each modality m.
     """
     soft = "".join(PLACEHOLDERS[name] * counts[name] for name in SEQUENCE if counts.get(name))
-    content = f"{soft}{STATE_SPACE_INSTRUCTION} {TASK_INSTRUCTION}"
-    messages = [{"role": "user", "content": content}]
+    said = [part for turn in turns for part in turn] + [task]
+    said[0] = f"{soft}{STATE_SPACE_INSTRUCTION} {said[0]}"
+    messages = [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(said)]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def encode_answers(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Token ids of answers, each with its end token; a longer one is cut to `max_tokens` and then has no end token.
+
+    Raises:
+        ValueError: no room for any token.
+    """
+    if max_tokens < 1:
+        raise ValueError(f"got room for {max_tokens} answer tokens, expected at least 1; use a model of more positions")
+    answers = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return [[*ids, tokenizer.eos_token_id][:max_tokens] for ids in answers]
 
 
 def splice(prompt_embeds: Tensor, prompt_ids: Tensor, placeholder_ids: Tensor, soft_prompts: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Larger narrators use the tokenizer of their Qwen model; both take the same code 
 import io
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,17 @@ _PUNCTUATION = re.compile(r"[.,;:]")  # always tokens of their own, so that "C4.
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"  # Qwen's names
 
 
-def load_or_train_tokenizer(directory: str | None, vocab_size: int) -> PreTrainedTokenizerBase:
-    """The tokenizer in a directory with the placeholders added, or else one trained on random narratives."""
-    if directory is not None:
-        return add_placeholders(AutoTokenizer.from_pretrained(directory, local_files_only=True))
+def load_or_train_tokenizer(name: str | None, vocab_size: int) -> PreTrainedTokenizerBase:
+    """The tokenizer of a directory or a Hugging Face model with the placeholders added, or else one of narratives.
+
+    Args:
+        name: directory or model; its own chat template is kept. None: train one on random narratives.
+        vocab_size: of the one that is trained.
+    """
+    if name is not None:
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=Path(name).is_dir())
+        tokenizer.chat_template = tokenizer.chat_template or CHAT_TEMPLATE
+        return add_placeholders(tokenizer)
     prompts = [f"{STATE_SPACE_INSTRUCTION} {TASK_INSTRUCTION}"] * 200
     return train_tokenizer([*sample_narratives(10_000, seed=0), *prompts], vocab_size)
 

@@ -42,6 +42,7 @@ OPTIONAL = {
     "mne_bids",
     "sklearn",
     "umap",
+    "peft",
 }  # extras: in functions only
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])(?:/(?:home|root|work|mnt|Users|tmp)/|[A-Z]:\\)\w")
 

@@ -20,8 +20,8 @@ from neuronarrator.version import __version__
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("corpus", "encoders", "neuronarrator")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-EXTRAS = {"baselines", "ray", "serve", "teacher", "bids", "figures", "dev", "all"}
-UNTESTED_EXTRAS = {"ray", "serve", "figures", "all"}  # not in the set of constraints.txt
+EXTRAS = {"baselines", "ray", "serve", "teacher", "bids", "lora", "figures", "dev", "all"}
+UNTESTED_EXTRAS = {"ray", "serve", "lora", "figures", "all"}  # not in the set of constraints.txt
 README = (ROOT / "README.md").read_text("utf-8")
 
 

@@ -111,8 +111,8 @@ def small_batch_without_recording(n_segments: int) -> Batch:
 
 
 def run_two(function: Callable[..., None], *arguments: object) -> None:
-    """Two processes, forked, because importing everything takes longer than a test; one thread each, as forks need."""
-    torch.multiprocessing.start_processes(function, arguments, nprocs=2, start_method="fork")
+    """Two processes, started from nothing: a fork of a process with threads may hang."""
+    torch.multiprocessing.start_processes(function, arguments, nprocs=2, start_method="spawn")
 
 
 def free_port() -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 from corpus.dataset import Batch
 from corpus.findings import find_recording
 from corpus.recording import Recording
+from neuronarrator import generation
 from neuronarrator.generation import GREEDY, GenerationOptions, decode, score
 from neuronarrator.narrator import Narrator, NarratorConfig
 
@@ -51,13 +52,21 @@ def test_greedy_is_the_librarys_and_its_log_probs_those_of_a_teacher_forced_pass
 ) -> None:
     expected = plain_generate(narrator, batch)
     prompt = narrator.embed_prompt(batch)
-    for row, generation in enumerate(narrator.generate(batch)):
-        tokens = expected[row, : len(generation.tokens)].tolist()
-        assert list(generation.tokens) == tokens
-        assert generation.text == narrator.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-        slow = score(narrator.llm, prompt[row], generation.tokens)
-        assert generation.log_probs == pytest.approx(slow, abs=1e-4)
-        assert generation.confidence == pytest.approx(math.exp(sum(slow) / len(slow)), rel=1e-4)
+    for row, told in enumerate(narrator.generate(batch)):
+        tokens = expected[row, : len(told.tokens)].tolist()
+        assert list(told.tokens) == tokens
+        assert told.text == narrator.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        slow = score(narrator.llm, prompt[row], told.tokens)
+        assert told.log_probs == pytest.approx(slow, abs=1e-4)
+        assert told.confidence == pytest.approx(math.exp(sum(slow) / len(slow)), rel=1e-4)
+
+
+def test_a_cache_that_grows_often_changes_nothing(
+    narrator: Narrator, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = narrator.generate(batch)
+    monkeypatch.setattr(generation, "ROOM", 3)
+    assert narrator.generate(batch) == once
 
 
 def test_a_row_ends_with_its_end_token_and_its_padding_does_not_count(narrator: Narrator, batch: Batch) -> None:
@@ -65,21 +74,21 @@ def test_a_row_ends_with_its_end_token_and_its_padding_does_not_count(narrator: 
     end = narrator.tokenizer.eos_token_id
     generations = narrator.generate(batch)
     assert min(len(g.tokens) for g in generations) < narrator.config.max_new_tokens
-    for row, generation in enumerate(generations):
-        assert end not in generation.tokens[:-1]
-        assert generation.tokens[-1] == end or len(generation.tokens) == narrator.config.max_new_tokens
-        slow = score(narrator.llm, narrator.embed_prompt(batch)[row], generation.tokens)
-        assert generation.log_probs == pytest.approx(slow, abs=1e-4)
+    for row, told in enumerate(generations):
+        assert end not in told.tokens[:-1]
+        assert told.tokens[-1] == end or len(told.tokens) == narrator.config.max_new_tokens
+        slow = score(narrator.llm, narrator.embed_prompt(batch)[row], told.tokens)
+        assert told.log_probs == pytest.approx(slow, abs=1e-4)
 
 
 def test_beams_are_the_librarys_and_at_least_as_probable_as_greedy(narrator: Narrator, batch: Batch) -> None:
     expected = plain_generate(narrator, batch, num_beams=3)
     greedy = narrator.generate(batch)
     beams = narrator.generate(batch, GenerationOptions(num_beams=3))
-    for row, generation in enumerate(beams):
-        assert list(generation.tokens) == expected[row, : len(generation.tokens)].tolist()
-        assert len(generation.log_probs) == len(generation.tokens)
-        assert generation.confidence >= greedy[row].confidence - 1e-4
+    for row, told in enumerate(beams):
+        assert list(told.tokens) == expected[row, : len(told.tokens)].tolist()
+        assert len(told.log_probs) == len(told.tokens)
+        assert told.confidence >= greedy[row].confidence - 1e-4
 
 
 def test_sampling_follows_the_seed_and_notes_untempered_probabilities(narrator: Narrator, batch: Batch) -> None:
@@ -90,7 +99,7 @@ def test_sampling_follows_the_seed_and_notes_untempered_probabilities(narrator: 
     assert narrator.generate(batch, options) == first
     torch.manual_seed(2)
     assert narrator.generate(batch, options) != first
-    assert all(len(generation.tokens) <= 8 for generation in first)
+    assert all(len(told.tokens) <= 8 for told in first)
     slow = score(narrator.llm, narrator.embed_prompt(batch)[2], first[2].tokens)
     assert first[2].log_probs == pytest.approx(slow, abs=1e-4)
 
@@ -109,7 +118,7 @@ def test_a_stop_string_ends_the_row_and_is_left_out(narrator: Narrator, batch: B
     assert stopped[0].text == text[: text.index(stop)].strip()
     assert len(stopped[0].tokens) < len(whole[0].tokens)
     assert len(stopped[0].log_probs) == len(stopped[0].tokens)
-    assert not any(stop in generation.text for generation in stopped)
+    assert not any(stop in told.text for told in stopped)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from neuronarrator.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt, mask_labels, pad, splice
+from neuronarrator.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt, encode_answers, mask_labels, pad, splice
 from neuronarrator.tokenizer import sample_narratives
 
 
@@ -14,6 +14,30 @@ def test_prompt_is_chatml_with_the_placeholders_in_the_papers_order(tokenizer: P
     assert soft == [PLACEHOLDERS[name] for name in expected]
     assert text.startswith("<|im_start|>")
     assert "assistant" in text[-20:]
+
+
+def test_earlier_turns_come_first_and_carry_the_placeholders(tokenizer: PreTrainedTokenizerBase) -> None:
+    turns = [("power is symmetric", "left"), ("alpha", "right")]
+    text = tokenizer.decode(build_prompt(tokenizer, {"signal": 1}, "artifacts", turns))
+    said = ["symmetric", "left", "alpha", "right", "artifacts"]
+    places = [text.index(word) for word in said]
+    assert places == sorted(places)
+    assert text.count(PLACEHOLDERS["signal"]) == 1
+    assert text.index(PLACEHOLDERS["signal"]) < places[0]
+    assert text.count("<|im_start|>") == 6  # five turns and the answer that begins
+
+
+def test_answers_end_unless_they_are_cut(tokenizer: PreTrainedTokenizerBase) -> None:
+    texts = ["Delta activity dominates.", "alpha"]
+    whole = encode_answers(tokenizer, texts, 100)
+    assert [tokenizer.decode(ids[:-1]) for ids in whole] == texts
+    assert [ids[-1] for ids in whole] == [tokenizer.eos_token_id] * 2
+    longest = len(whole[0])
+    assert encode_answers(tokenizer, texts, longest) == whole
+    cut = encode_answers(tokenizer, texts, longest - 1)
+    assert cut == [whole[0][:-1], whole[1]]
+    with pytest.raises(ValueError, match="got room for 0 answer tokens"):
+        encode_answers(tokenizer, texts, 0)
 
 
 def test_splice_equals_a_slow_loop() -> None:

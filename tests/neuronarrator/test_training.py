@@ -90,5 +90,5 @@ def test_a_file_on_both_sides_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_training_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no training file"):
+    with pytest.raises(FileNotFoundError, match="no training recording"):
         NarrationDataModule([Source(str(tmp_path), train=("*.edf",))], augmentation=Augmentation()).setup()
