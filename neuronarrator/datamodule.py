@@ -2,8 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -11,56 +9,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from corpus.dataset import Augmentation, Batch, CropDataset, EpochSampler, NarrationDataset, segment_batches
-from corpus.datasets import Entry, get_dataset
-from corpus.datasets.base import Split
+from corpus.datasets import Entry
 from corpus.findings import find_recording
-from corpus.preprocess import NEURONARRATOR, load_recording, pick_channels, preprocess
+from corpus.preprocess import preprocess
 from corpus.recording import Recording, RecordingError
 from corpus.simulate import random_preset, simulate
-from corpus.splits import plan_splits
-
-
-@dataclass
-class Source:
-    """Recordings of one dataset.
-
-    Attributes:
-        root: its folder.
-        dataset: name of its adapter in `corpus.datasets`, which gives each person the side that `corpus build` gives
-            by default; None: any files that MNE reads, chosen by the patterns.
-        train: patterns of the training files below the folder.
-        val: patterns of the validation files; no file may match both.
-        weight: how often its training recordings are drawn, relative to their length; the simulated ones have 1.
-    """
-
-    root: str
-    dataset: str | None = None
-    train: tuple[str, ...] = ()
-    val: tuple[str, ...] = ()
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.dataset is not None and (self.train or self.val):
-            raise ValueError(f"got patterns and dataset {self.dataset!r}, expected one of them: the adapter has sides")
-
-    def entries(self, side: Split) -> list[Entry]:
-        """The recordings of one side, sorted."""
-        if self.dataset is None:
-            patterns = self.train if side == "train" else self.val
-            paths = {path for pattern in patterns for path in Path(self.root).glob(pattern)}
-            return [Entry(str(path), str(path), path) for path in sorted(paths)]
-        dataset = get_dataset(self.dataset)
-        entries = list(dataset.entries(Path(self.root)))
-        sides = plan_splits([(dataset.card, entries)]).sides
-        return [entry for entry in entries if sides[dataset.card.name, entry.id] == side]
-
-    def load(self, entry: Entry) -> Recording:
-        """Read and preprocess one recording; RecordingError where it cannot be used."""
-        if self.dataset is None:
-            return load_recording(entry.path)
-        dataset = get_dataset(self.dataset)
-        preset = replace(NEURONARRATOR, notch=dataset.card.mains_hz or "auto")
-        return preprocess(*pick_channels(dataset.load(entry).recording, preset))
+from neuronarrator.source import Source
 
 
 class BatchList(Dataset[Batch]):

@@ -53,6 +53,11 @@ class NarrationTask(L.LightningModule):
         tuning: Tuning | None = None,
     ) -> None:
         super().__init__()
+        if spectrum_steps and "spectrum" not in narrator.modalities:
+            raise ValueError(
+                f"got spectrum_steps={spectrum_steps} for modalities {narrator.modalities}, expected spectrum among "
+                "them: use spectrum_steps: 0"
+            )
         self.save_hyperparameters(ignore=["narrator", "tuning"])  # plain values: a checkpoint holds no classes
         self.tuning = tuning or Tuning()
         if tokenizer is None and isinstance(narrator.llm, str):

@@ -117,9 +117,10 @@ class Narrator(nn.Module):
     def _describe(self) -> str:
         llm = self.llm.config
         size = sum(p.numel() for p in self.parameters()) / 1e6
+        kind = f"{llm.model_type.capitalize()} ({llm.num_hidden_layers} layers, width {llm.hidden_size})"
         return (
-            f"LaBraM {self.config.encoder} + CLIP {self.config.encoder} + Qwen3 ({llm.num_hidden_layers} layers, width "
-            f"{llm.hidden_size}), {size:.1f} M parameters, soft prompts: {', '.join(self.config.modalities)}"
+            f"LaBraM {self.config.encoder} + CLIP {self.config.encoder} + {kind}, {size:.1f} M parameters, soft prompts: "
+            f"{', '.join(self.config.modalities)}"
         )
 
     @property

@@ -15,6 +15,7 @@ from corpus.store import CorpusReader
 from corpus.store.assemble import MANIFEST
 from neuronarrator.evaluate.material import Material, Recorded, Stored
 from neuronarrator.narrate import for_model, load_for_model
+from neuronarrator.source import Source
 
 SUFFIXES = (".edf", ".bdf", ".fif", ".set", ".vhdr", ".gdf", ".cnt", ".lay")
 UNNAMED = "recordings"
@@ -144,8 +145,6 @@ def _load_file(path: Path, subject: str) -> Recorded:
 
 
 def _of_dataset(root: Path, name: str, split: str | None) -> Data:
-    from neuronarrator.datamodule import Source  # here, because it loads Lightning
-
     source, card = Source(str(root), dataset=name), get_dataset(name).card
     sides: Any = SIDES if split is None else (split,)
     entries = [entry for side in sides for entry in source.entries(side)]

@@ -123,7 +123,9 @@ def test_a_layout_first_met_in_generation_can_be_trained_on(narrator: Narrator, 
         ch_names=tuple(batch.ch_names[i] for i in few),
     )
     narrator.generate(layout)
+    narrator.zero_grad()
     narrator(layout).loss.backward()
+    assert all(p.grad is not None and p.grad.any() for p in narrator.spectrum.parameters())
 
 
 def slow_inputs(narrator: Narrator, batch: Batch, room: int) -> tuple[list[list[torch.Tensor]], list[list[int]]]:
