@@ -119,8 +119,8 @@ class Narrator(nn.Module):
         size = sum(p.numel() for p in self.parameters()) / 1e6
         kind = f"{llm.model_type.capitalize()} ({llm.num_hidden_layers} layers, width {llm.hidden_size})"
         return (
-            f"LaBraM {self.config.encoder} + CLIP {self.config.encoder} + {kind}, {size:.1f} M parameters, soft prompts: "
-            f"{', '.join(self.config.modalities)}"
+            f"LaBraM {self.config.encoder} + CLIP {self.config.encoder} + {kind}, {size:.1f} M parameters, "
+            f"soft prompts: {', '.join(self.config.modalities)}"
         )
 
     @property
