@@ -156,6 +156,8 @@ quantizer = Quantizer(5, 3)
 for _ in range(2):
     quantizer(vectors[rank])
 torch.save(quantizer.state_dict(), f"{folder}/{rank}.pt")
+distributed.barrier()
+distributed.destroy_process_group()  # left to the interpreter's end, gloo's threads may abort it
 """
 
 

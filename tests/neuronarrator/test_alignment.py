@@ -102,6 +102,12 @@ def exchange(rank: int, port: int, folder: str) -> None:
     torch.save([loss.detach(), *gradients(loss, leaves)], f"{folder}/{rank}.pt")
     uneven = small_batch_without_recording(5 - 2 * rank)
     assert len(task._level(uneven)) == 3
+    leave()
+
+
+def leave() -> None:
+    """Ends the exchange together: gloo's threads, left to the interpreter's end, may abort it."""
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
@@ -144,6 +150,7 @@ def train_one_of_two(rank: int, port: int, folder: str, simulated: Recording) ->
     assert (task.loss.world_size, task.loss.rank) == (2, rank)
     items = [int(item) for item in trainer.train_dataloader.sampler]
     torch.save((task.state_dict(), items), f"{folder}/{rank}.pt")
+    leave()
 
 
 def test_ddp_deals_out_crops_and_keeps_weights_equal(tmp_path: Path, simulated: Recording) -> None:
