@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from corpus.background import find_complete
 from corpus.caption import write_caption
 from corpus.datasets import EegDataset, Entry, Label, get_dataset
@@ -24,16 +26,18 @@ from corpus.labels import labels_of_segment, words_of
 from corpus.preprocess import PRESETS, Stream, pick_channels, preprocess_stream
 from corpus.recording import RecordingError, Subject
 from corpus.refine import Visibility, visible_labels
-from corpus.segment import HISTORY_K, segment_stream
+from corpus.segment import HISTORY_K, Segment, segment_stream
 from corpus.splits import Split, SplitPolicy, cap_segments, plan_splits
 from corpus.store import BuildInfo, Origin, Row, Text, assemble, atomic, read_candidates, read_manifest, row_of
 from corpus.store import write_part as write_rows
+from corpus.topomap import TopomapRenderer, median_potential
 
 PARTS = ".parts"  # below the output folder, until the corpus is complete
 SKIPPED = "skipped.json"
 PIECE = 360  # segments that are measured at a time: an hour; findings about the recording are about the hour
-PRELOAD = ("corpus.build", "pyarrow", "scipy.fft")  # what every recording needs
-PART_FORMAT = 2  # another one is made anew
+PRELOAD = ("corpus.build", "pyarrow", "scipy.fft", "PIL.PngImagePlugin")  # what recordings need
+SMALLEST_MAP = 16  # pixels
+PART_FORMAT = 3  # another one is made anew
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class BuildConfig:
         label_visibility: what the narratives may tell of labels; the templates tell all.
         seed: of the wording and of the cap.
         shard_rows: segments a shard.
+        topomap_size: pixels of the scalp map that is stored beside each segment, as a PNG file (the encoders take 224);
+            None stores none, as our training draws its maps itself, quicker than a picture is read.
     """
 
     profile: str = "neuronarrator"
@@ -57,12 +63,17 @@ class BuildConfig:
     label_visibility: Visibility = "none"
     seed: int = 0
     shard_rows: int = 1024
+    topomap_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.profile not in PRESETS:
             raise ValueError(f"got profile {self.profile!r}, expected one of {', '.join(PRESETS)}; correct it")
         if self.label_visibility not in get_args(Visibility):
             raise ValueError(f"got label_visibility {self.label_visibility!r}, expected one of {get_args(Visibility)}")
+        if self.topomap_size is not None and self.topomap_size < SMALLEST_MAP:
+            raise ValueError(
+                f"got topomap_size {self.topomap_size}, expected {SMALLEST_MAP} or more, or none; correct it"
+            )
 
 
 @dataclass(frozen=True)
@@ -155,21 +166,30 @@ def _rows(task: Task, dataset: EegDataset, stream: Stream, labels: tuple[Label, 
         split=task.split,
         mains_hz=_removed_mains(recording.provenance.steps),
     )
-    for found in _findings(stream, config):
+    for found, topomap in _findings(stream, config):
         segment = found.segment
         own = labels_of_segment(labels, segment.start_s, segment.duration_s)
         told = replace(found, labels=words_of(person.age_years, person.sex, own))
-        yield row_of(origin, told, own, _text(told, config, f"{task.dataset}/{entry.id}"))
+        yield row_of(origin, told, own, _text(told, config, f"{task.dataset}/{entry.id}"), topomap)
 
 
-def _findings(stream: Stream, config: BuildConfig) -> Iterator[Findings]:
-    """Of every segment, an hour at a time; history and index are those in the recording."""
+def _findings(stream: Stream, config: BuildConfig) -> Iterator[tuple[Findings, bytes | None]]:
+    """Of every segment, with its map, an hour at a time; history and index are those in the recording."""
     head = stream.head
     for segments, seen in segment_stream(head, stream.n_times, stream.chunks, PIECE, config.history_k):
         offset = segments[0].index
-        for found in find_complete(segments, head.defects)[seen:]:
+        maps = _draw_maps(segments[seen:], config.topomap_size)
+        for found, topomap in zip(find_complete(segments, head.defects)[seen:], maps, strict=True):
             segment = found.segment
-            yield replace(found, segment=replace(segment, history=tuple(h + offset for h in segment.history)))
+            history = tuple(h + offset for h in segment.history)
+            yield replace(found, segment=replace(segment, history=history)), topomap
+
+
+def _draw_maps(segments: Sequence[Segment], size: int | None) -> Sequence[bytes | None]:
+    if size is None or not segments:
+        return [None] * len(segments)
+    renderer = TopomapRenderer(segments[0].ch_names, size)
+    return renderer.png(np.stack([median_potential(segment.signal_uv) for segment in segments]))
 
 
 def _text(findings: Findings, config: BuildConfig, recording: str) -> Text:

@@ -7,7 +7,6 @@ spelling ("Fp1", "FCz"), compared without regard to case. `electrodes.csv` holds
 
 import csv
 import re
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import numpy as np
 
 from corpus.chains import solve_chains
 from corpus.recording import Recording, RecordingError, SetAside, SignalReader
+from corpus.scale import typical_deviation_uv
 
 MIN_SPATIAL_ELECTRODES = 4
-UNIT_WINDOWS = 30  # of 10 s, at most, spread over the recording
-UNIT_SAMPLES = 250  # of each window that the unit is judged by
 EXTENT_TIMES = 2**17  # samples looked at in one piece
 MIN_MAD_UV = 0.1
 MAX_MAD_UV = 1000.0
@@ -81,8 +79,17 @@ def pick_eeg(recording: Recording) -> Recording:
             f"{_file(recording)}got only EEG channels that never change, expected a signal; check the export"
         )
     signal_uv = recording.signal_uv
-    signal_uv = signal_uv.select(rows) if isinstance(signal_uv, SignalReader) else signal_uv[rows]
-    _check_unit(signal_uv, recording)
+    if isinstance(signal_uv, SignalReader):
+        signal_uv = signal_uv.select(rows)
+    else:
+        together = rows[-1] - rows[0] == len(rows) - 1
+        signal_uv = signal_uv[rows[0] : rows[-1] + 1] if together else signal_uv[rows]  # a view costs no copy
+    mad_uv = typical_deviation_uv(signal_uv, recording.sfreq)
+    if mad_uv > MAX_MAD_UV or mad_uv < MIN_MAD_UV:
+        raise RecordingError(
+            f"{_file(recording)}got a typical EEG deviation of {mad_uv:.3g} uV, expected {MIN_MAD_UV:g} uV to 1 mV; "
+            "correct the physical dimension (unit) in the file's header"
+        )
     kept = {recording.ch_names[i]: names[i] or "" for i in rows}
     aside = tuple(SetAside(name, text) for name, text in zip(recording.ch_names, why, strict=True) if text)
     return recording.with_step(
@@ -206,52 +213,6 @@ def _nothing_found(recording: Recording, why: list[str]) -> str:
 def _example(kept: dict[str, str]) -> str:
     renamed = [(label, name) for label, name in kept.items() if label != name]
     return f", {len(renamed)} renamed (such as {renamed[0][0]} to {renamed[0][1]})" if renamed else ""
-
-
-def _check_unit(signal_uv: np.ndarray | SignalReader, recording: Recording) -> None:
-    """Median over channels of the median absolute deviation, each from its own median in 10 s (drifts do not count).
-
-    Mains does not count either: it may be a hundred times larger than the EEG.
-    """
-    n_chans, n_times = signal_uv.shape
-    n_window = max(min(round(10 * recording.sfreq), n_times), 1)
-    starts = np.linspace(0, n_times - n_window, min(UNIT_WINDOWS, -(-n_times // n_window))).astype(int)
-    some = np.unique((np.arange(UNIT_SAMPLES) * 0.6180339887 % 1 * n_window).astype(int))  # if even, mains looks slow
-    windows = np.stack([signal_uv[:, s : s + n_window][:, some] for s in starts], axis=1)  # (C, windows, samples)
-    windows = _without_mains(np.where(np.isfinite(windows), windows, np.nan), some / recording.sfreq)
-    deviation = np.abs(windows - _median(windows)[..., None]).reshape(n_chans, -1)
-    mad_uv = float(_median(_median(deviation)))
-    if mad_uv > MAX_MAD_UV or mad_uv < MIN_MAD_UV:
-        raise RecordingError(
-            f"{_file(recording)}got a typical EEG deviation of {mad_uv:.3g} uV, expected {MIN_MAD_UV:g} uV to 1 mV; "
-            "correct the physical dimension (unit) in the file's header"
-        )
-
-
-def _median(x: np.ndarray) -> np.ndarray:
-    """Median along the last axis of what is there; NaN where nothing is."""
-    if not np.isnan(x).any():
-        return np.median(x, axis=-1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # windows without a single sample
-        return np.nanmedian(x, axis=-1)
-
-
-def _without_mains(windows: np.ndarray, time_s: np.ndarray) -> np.ndarray:
-    """Windows (C, W, T) less what fits 50 and 60 Hz of an amplitude and phase that change slowly (by least squares)."""
-    n_times = len(time_s)
-    angle = 2 * np.pi * np.multiply.outer(time_s, (50.0, 60.0))
-    waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
-    slowly = np.linspace(-1, 1, n_times)[:, None, None] ** np.arange(3)[:, None]
-    columns = np.column_stack([np.ones(n_times), (waves[:, None] * slowly).reshape(n_times, -1)])
-    basis, size, _ = np.linalg.svd(columns, full_matrices=False)
-    basis = basis[:, size > 1e-6 * size[0]]
-    if n_times < 10 * basis.shape[1]:
-        return windows
-    gap = np.isnan(windows)
-    filled = np.where(gap, _median(windows)[..., None], windows) if gap.any() else windows
-    rest = windows - (np.nan_to_num(filled) @ basis) @ basis.T
-    return rest * np.sqrt(n_times / (n_times - basis.shape[1]))  # noise keeps its deviation
 
 
 def _known(name: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _AS_STORED = (
     "dataset", "recording_id", "subject", "segment_index", "start_s", "duration_s", "sfreq", "split", "target",
     "age_years", "sex", "reference", "source_file", "source_sha256", "source_part", "mains_hz",
+    "topomap",
 )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from corpus.splits import Candidate
 from corpus.store.assemble import DATA, MANIFEST, file_sha256
-from corpus.store.codec import decode
 from corpus.store.group import DecodedGroup
 from corpus.store.schema import SCHEMA_VERSION, Row, segment_id
 from corpus.store.write import open_part, schema
@@ -135,24 +134,6 @@ class CorpusReader:
         paths = [self.path / entry["path"] for entry in self.manifest["files"]]
         names = [n for path in paths for n in pq.read_table(path, columns=["ch_names"])["ch_names"].to_pylist()]
         yield from (tuple(names[row]) for row in self._index.selected)
-
-    def signals(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
-        """Id, channel names and (C, T) float32 microvolts of segments [start, stop), in order: all that is decoded."""
-        index, size = self._index, self.manifest["row_group_rows"]
-        selected = index.selected[start:stop]
-        shards = np.searchsorted(index.first_row, selected, side="right") - 1
-        inside = selected - index.first_row[shards]
-        where = np.stack([shards, inside // size], axis=1)
-        for rows in np.split(np.arange(len(where)), np.flatnonzero((np.diff(where, axis=0) != 0).any(1)) + 1):
-            if not len(rows):
-                continue  # nothing is selected
-            shard, group = where[rows[0]].tolist()
-            table = self._file(shard).read_row_group(group, columns=["ch_names", "signal"], use_threads=False)
-            names, codes = table["ch_names"].to_pylist(), table["signal"].combine_chunks()
-            for row in rows.tolist():
-                number, at = int(inside[row]) % size, selected[row]
-                signal_uv = decode(codes[number].values.to_numpy()).reshape(len(names[number]), -1)
-                yield f"{index.names[index.recording[at]]}/{index.segment[at]}", tuple(names[number]), signal_uv
 
     @cached_property
     def _index(self) -> "_RowIndex":

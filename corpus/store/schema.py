@@ -12,7 +12,7 @@ from corpus.findings import Fact, Finding, Findings
 from corpus.recording import Provenance, Subject
 from corpus.splits import subject_key
 
-SCHEMA_VERSION = "neuronarrator.corpus/1"
+SCHEMA_VERSION = "neuronarrator.corpus/2"
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Row:
         signal_uv: (C, T) microvolts; float32 once read back.
         history: segment indices of the (at most K) predecessors, oldest first.
         split: "train", "val" or "test".
+        topomap: scalp map at the median sample as a PNG file; None where the build drew none.
         target: an example by itself; false where it is only kept as the history of one.
         labels: of the segment, each with its source.
         age_years: whole years, None where unknown.
@@ -109,6 +110,7 @@ class Row:
     source_sha256: str
     source_part: str
     mains_hz: float | None
+    topomap: bytes | None = None
     target: bool = True
 
     @property
@@ -122,7 +124,9 @@ def segment_id(dataset: str, recording_id: str, index: int) -> str:
     return f"{dataset}/{recording_id}/{index}"
 
 
-def row_of(origin: Origin, findings: Findings, labels: tuple[Label, ...], text: Text) -> Row:
+def row_of(
+    origin: Origin, findings: Findings, labels: tuple[Label, ...], text: Text, topomap: bytes | None = None
+) -> Row:
     """The row of one segment.
 
     Args:
@@ -130,6 +134,7 @@ def row_of(origin: Origin, findings: Findings, labels: tuple[Label, ...], text: 
         findings: of the segment; the signal is taken from `findings.segment`.
         labels: those that apply to the segment.
         text: written from the findings.
+        topomap: a PNG file, if one was drawn.
     """
     entry, card, segment = origin.entry, origin.card, findings.segment
     age_years, sex = entry.facts.age_years, entry.facts.sex
@@ -159,6 +164,7 @@ def row_of(origin: Origin, findings: Findings, labels: tuple[Label, ...], text: 
         source_sha256=origin.provenance.sha256,
         source_part=entry.part,
         mains_hz=origin.mains_hz,
+        topomap=topomap,
     )
 
 
@@ -213,6 +219,7 @@ COLUMNS: dict[str, str] = {
     "source_sha256": "of the source file",
     "source_part": "which recording of the file, where it holds several",
     "mains_hz": "mains frequency that was removed",
+    "topomap": "scalp map at the median sample, a PNG file; none unless the build was asked for it",
 }
 """Every column of a shard in its order, and what it holds; goes into the manifest with `BANDS`."""
 

@@ -71,6 +71,7 @@ def schema() -> "pa.Schema":
         "findings": pa.list_(pa.struct(finding)),
         "steps": pa.list_(text),
         "mains_hz": real,
+        "topomap": pa.binary(),
     }
     return pa.schema([pa.field(name, types[name], nullable=name != "signal") for name in COLUMNS])
 
@@ -175,6 +176,7 @@ def _values(row: Row) -> tuple[Any, ...]:
         row.source_sha256,
         row.source_part,
         row.mains_hz,
+        row.topomap,
     )
 
 

@@ -9,7 +9,7 @@ Letters: B maps, C channels, S = size, P pixels of a strip.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,19 +81,30 @@ class Raster:
     """
 
     def __init__(self, weights: np.ndarray, inside: np.ndarray) -> None:
-        self.size, self.n_chans = len(inside), weights.shape[1]
+        self.size, self.n_chans, self.inside = len(inside), weights.shape[1], inside
         rows = max(1, _STRIP_PIXELS // self.size)
         self._strips = tuple(_cut_strips(weights, inside, rows))
 
     def draw(self, potential: np.ndarray, limit: float | None) -> np.ndarray:
         """Draw potentials (B, C) float32 as (B, S, S, 3) uint8; limit: value at the ends of the scale, None: own."""
+        pictures = np.empty((len(potential), 3 * self.size**2), dtype=np.uint8)
+        self._run(self._draw_chunk, potential, pictures, limit)
+        return pictures.reshape(-1, self.size, self.size, 3)
+
+    def draw_codes(self, potential: np.ndarray, limit: float | None) -> np.ndarray:
+        """Draw potentials (B, C) float32 as (B, S, S) uint8, rows of the colour table; 0 outside the head."""
+        pictures = np.zeros((len(potential), self.size**2), dtype=np.uint8)
+        self._run(self._code_chunk, potential, pictures, limit)
+        return pictures.reshape(-1, self.size, self.size)
+
+    def _run(self, draw: Callable[..., None], potential: np.ndarray, pictures: np.ndarray, limit: float | None) -> None:
+        """Draw into the pictures, some maps at a time, by as many threads as are worth it."""
         n_maps = len(potential)
-        pictures = np.empty((n_maps, 3 * self.size**2), dtype=np.uint8)
         n_threads = max(min(_count_threads(), -(-n_maps // 8)), 1)  # fewer than eight maps are not worth a thread
         step = max(min(_MAPS_AT_ONCE, -(-n_maps // n_threads)), 1)
 
         def draw_from(start: int) -> None:
-            self._draw_chunk(potential[start : start + step], pictures[start : start + step], limit)
+            draw(potential[start : start + step], pictures[start : start + step], limit)
 
         if n_threads == 1:
             for start in range(0, n_maps, step):
@@ -101,27 +112,40 @@ class Raster:
         else:
             with ThreadPoolExecutor(n_threads) as pool:
                 list(pool.map(draw_from, range(0, n_maps, step)))
-        return pictures.reshape(n_maps, self.size, self.size, 3)
 
-    def _draw_chunk(self, potential: np.ndarray, pictures: np.ndarray, limit: float | None) -> None:
-        """Draw (B, C) into the bytes (B, S * S * 3) of their pictures."""
+    def _codes(self, potential: np.ndarray, limit: float | None) -> Iterator[tuple[_Strip, np.ndarray]]:
+        """Strips with the rows of the colour table of their pixels, (B, P) uint8, overwritten by the next."""
         if limit is not None:
             potential = potential * np.float32(HALF_SCALE / limit)
         steps = [potential @ strip.weights for strip in self._strips]
         factor = None if limit is not None else HALF_SCALE / _largest(steps, len(potential))
-        n_pairs = max(values.size for values in steps) // 2
-        codes, indices, words = np.empty(2 * n_pairs, np.uint8), np.empty(n_pairs, np.intp), np.empty(n_pairs, np.int64)
+        codes = np.empty(max(values.size for values in steps), np.uint8)
         for strip, values in zip(self._strips, steps, strict=True):
             if factor is None:
                 np.clip(values, -HALF_SCALE, HALF_SCALE, out=values)
             else:
                 values *= factor
             values += NEUTRAL
-            n_pairs = values.size // 2
-            np.copyto(codes[: 2 * n_pairs], values.ravel(), casting="unsafe")  # towards zero
-            np.copyto(indices[:n_pairs], codes[: 2 * n_pairs].view(np.uint16))
+            own = codes[: values.size].reshape(values.shape)
+            np.copyto(own, values, casting="unsafe")  # towards zero
+            yield strip, own
+
+    def _draw_chunk(self, potential: np.ndarray, pictures: np.ndarray, limit: float | None) -> None:
+        """Draw (B, C) into the bytes (B, S * S * 3) of their pictures."""
+        most = len(potential) * max(strip.weights.shape[1] for strip in self._strips) // 2
+        indices, words = np.empty(most, np.intp), np.empty(most, np.int64)
+        for strip, codes in self._codes(potential, limit):
+            n_pairs = codes.size // 2
+            np.copyto(indices[:n_pairs], codes.ravel().view(np.uint16))
             np.take(_pair_words(), indices[:n_pairs], out=words[:n_pairs], mode="clip")
-            _write(strip, words[:n_pairs].reshape(len(values), -1), pictures)
+            _write(strip, words[:n_pairs].reshape(len(codes), -1), pictures)
+
+    def _code_chunk(self, potential: np.ndarray, pictures: np.ndarray, limit: float | None) -> None:
+        """Draw (B, C) into the pixels (B, S * S) of their pictures."""
+        for strip, codes in self._codes(potential, limit):
+            for span in strip.spans:
+                first, count, odd = span.offset // 3, 2 * (span.last - span.first), span.white is not None
+                pictures[:, first : first + count - odd] = codes[:, 2 * span.first : 2 * span.last - odd]
 
 
 def _cut_strips(weights: np.ndarray, inside: np.ndarray, rows: int) -> Iterator[_Strip]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpus.topomap.interpolation import interpolation_matrix
+from corpus.topomap.png import encode_png
 from corpus.topomap.potential import SMALLEST_PEAK_UV, ArrayOrTensor, require_finite
 from corpus.topomap.raster import HALF_SCALE, NEUTRAL, WHITE, Raster, colour_words
 
@@ -88,13 +89,26 @@ class TopomapRenderer:
         Raises:
             ValueError: wrong shape, or values that are not finite.
         """
+        self._check(potential_uv)
+        if isinstance(potential_uv, np.ndarray):
+            return self._raster.draw(potential_uv.astype(np.float32, copy=False), self.limit_uv)
+        return self._draw_tensor(potential_uv)
+
+    def png(self, potential_uv: np.ndarray) -> list[bytes]:
+        """Draw (B, C) microvolts as PNG files of the same pictures, about 15 kB each at 224 pixels.
+
+        Raises:
+            ValueError: wrong shape, or values that are not finite.
+        """
+        self._check(potential_uv)
+        codes = self._raster.draw_codes(potential_uv.astype(np.float32, copy=False), self.limit_uv)
+        return [encode_png(picture, self._raster.inside) for picture in codes]
+
+    def _check(self, potential_uv: ArrayOrTensor) -> None:
         if potential_uv.ndim != 2 or potential_uv.shape[1] != len(self.ch_names):
             shape = tuple(potential_uv.shape)
             raise ValueError(f"got potential_uv {shape}, expected (B, {len(self.ch_names)}); pass one map per row")
         require_finite(potential_uv)
-        if isinstance(potential_uv, np.ndarray):
-            return self._raster.draw(potential_uv.astype(np.float32, copy=False), self.limit_uv)
-        return self._draw_tensor(potential_uv)
 
     def _draw_tensor(self, potential_uv: "torch.Tensor") -> "torch.Tensor":
         """Draw (B, C) where the tensor is; a CPU is faster, and alike, through numpy."""

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -7,7 +8,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from corpus.audit import audit, find_words
 from corpus.build import PARTS, BuildConfig, build_corpus, plan_build, process_recording
@@ -15,6 +18,7 @@ from corpus.claims import facts_of
 from corpus.simulate import SimulationPreset, simulate, write_edf
 from corpus.splits import SplitPolicy
 from corpus.store import CorpusReader, read_manifest, verify
+from corpus.topomap import TopomapRenderer, median_potential
 
 pytest.importorskip("pyarrow")
 
@@ -62,6 +66,25 @@ def test_every_segment_of_every_recording_is_there_and_reads_back(corpus: Path) 
         assert len(record.history) == min(record.row.segment_index, 2)
         assert facts_of(record.row.text.narrative) == set(record.row.facts)
         assert record.row.text.template.startswith("Event & clinical labels")
+
+
+def test_a_map_beside_each_segment_when_asked_for(recordings: Path, corpus: Path, tmp_path: Path) -> None:
+    build_corpus([("folder", recordings)], tmp_path, BuildConfig(topomap_size=64))
+    drawn, plain = CorpusReader(tmp_path), CorpusReader(corpus)
+    assert drawn.ids == plain.ids
+    for one, other in zip(drawn, plain, strict=True):
+        assert other.row.topomap is None
+        assert one.row.topomap is not None
+        picture = np.asarray(Image.open(io.BytesIO(one.row.topomap)).convert("RGB"))
+        expected = TopomapRenderer(one.row.ch_names, 64)(median_potential(one.signal_uv)[None])[0]
+        difference = np.abs(picture.astype(int) - expected)  # of the rounded signal
+        assert difference.mean() < 0.5
+        np.testing.assert_array_equal(one.signal_uv, other.signal_uv)
+
+
+def test_a_map_that_shows_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="got topomap_size 4, expected 16 or more"):
+        BuildConfig(topomap_size=4)
 
 
 def test_the_corpus_passes_its_audit_and_holds_no_identity(corpus: Path) -> None:
