@@ -6,7 +6,7 @@ rules; ours are `mask`, `prune` and `join`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ MASKS = {  # event priority: a kind hides these where it covers at least half of
 EYE_ARTIFACTS = ("blink", "eye_left", "eye_right")  # hide epileptiform marks on every electrode
 LOST_EEG = ("electrode", "flat", "missing", "extreme", "global_bad")  # hide every mark of brain origin on theirs
 MASKED_SHARE = 0.5
+CONFIRMED_BY = {"blink": ("eyem",), "eye_left": ("eyer+", "eyer-"), "eye_right": ("eyer+", "eyer-")}
 MIN_PART, MIN_PART_S = 0.5, 1.0  # of a mark that a segment's edge cuts: this share of it, or so long, is inside
 PRUNED_FROM = 8  # electrodes of a recording from which on a mark without a neighbour is not believed
 JOIN_S = 0.1  # marks of one kind that are closer are one event
@@ -129,6 +130,22 @@ def _cut(segment: Segment, waveforms: Iterable[Waveform]) -> list[Waveform]:
                 raise ValueError(f"got a {mark.kind} on {name}, expected an electrode of the recording; rename it")
             marks.append(replace(mark, ch_names=(name,), start_s=start, duration_s=end - start))
     return marks
+
+
+ArtifactT = TypeVar("ArtifactT", bound=Interval)
+
+
+def confirm(artifacts: Sequence[ArtifactT], marks: Sequence[Waveform]) -> list[ArtifactT]:
+    """Artifacts without the eye movements that rules found and a detector, which looks at the shape, did not mark then.
+
+    Slow waves of sleep and K-complexes over the frontal pole are blinks to a rule.
+    """
+    return [
+        artifact
+        for artifact in artifacts
+        if artifact.kind not in CONFIRMED_BY
+        or any(mark.kind in CONFIRMED_BY[artifact.kind] and _overlap_s(artifact, mark) > 0 for mark in marks)
+    ]
 
 
 def mask(marks: Sequence[Waveform], artifacts: Sequence[Interval]) -> list[Waveform]:

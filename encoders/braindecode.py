@@ -93,7 +93,7 @@ class CBraModEncoder(BraindecodeEncoder):
 
     def __init__(self, weights: str | None = None, options: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.model = _models().CBraMod(return_encoder_output=True, **(options or {}))
+        self.model = braindecode_models().CBraMod(return_encoder_output=True, **(options or {}))
         if weights is not None:
             self.report = load_module(self.model, weights, _HEAD)
         self.model.proj_out = nn.Identity()
@@ -124,7 +124,8 @@ class BiotEncoder(BraindecodeEncoder):
         if n_channels not in (16, 18):
             raise ValueError(f"got n_channels={n_channels}, expected 16 or 18")
         sizes = {"n_outputs": 1, "n_chans": n_channels, "n_times": 10 * SFREQ, "sfreq": SFREQ}
-        model = _models().BIOT(**sizes, **{"drop_prob": 0.1, **(options or {})})  # 0.1 as published; theirs is 0.5
+        options = {"drop_prob": 0.1, **(options or {})}  # as published; theirs is 0.5
+        model = braindecode_models().BIOT(**sizes, **options)
         self.model, self.embed_dim = model.encoder, model.embed_dim
         self.derivations = BIOT_DERIVATIONS[:n_channels]
         if weights is not None:
@@ -143,7 +144,7 @@ class BiotEncoder(BraindecodeEncoder):
         pairs = [pair for pair in pairs if set(pair) <= set(place)]
         first, second = ([place[pair[side]] for pair in pairs] for side in (0, 1))
         bipolar_uv = signal_uv[:, first] - signal_uv[:, second]
-        return self.model(bipolar_uv / (_quantile(bipolar_uv.abs(), 0.95) + 1e-8))
+        return self.model(bipolar_uv / (quantile(bipolar_uv.abs(), 0.95) + 1e-8))
 
 
 class EegptEncoder(BraindecodeEncoder):
@@ -160,7 +161,7 @@ class EegptEncoder(BraindecodeEncoder):
 
     def __init__(self, weights: str | None = None, options: dict[str, Any] | None = None) -> None:
         super().__init__()
-        models = _models()
+        models = braindecode_models()
         self.rows: Mapping[str, int] = models.eegpt.CHANNEL_DICT
         sizes = {"n_outputs": 1, "n_chans": len(self.rows), "n_times": 10 * EEGPT_SFREQ, "sfreq": EEGPT_SFREQ}
         model = models.EEGPT(**sizes, chan_proj_type="none", return_encoder_output=True, **(options or {}))
@@ -200,7 +201,7 @@ class ReveEncoder(BraindecodeEncoder):
     def __init__(self, positions: str, weights: str | None = None, options: dict[str, Any] | None = None) -> None:
         super().__init__()
         with _local_positions(positions):
-            self.model = _models().REVE(n_outputs=1, sfreq=SFREQ, attention_pooling=True, **(options or {}))
+            self.model = braindecode_models().REVE(n_outputs=1, sfreq=SFREQ, attention_pooling=True, **(options or {}))
         del self.model.cls_query_token  # of the classifier, as the next
         self.model.final_layer = nn.Identity()
         self.embed_dim = self.model.embed_dim
@@ -218,7 +219,8 @@ class ReveEncoder(BraindecodeEncoder):
         return tokens.mean(dim=(1, 2))
 
 
-def _models() -> ModuleType:
+def braindecode_models() -> ModuleType:
+    """The module `braindecode.models`; ImportError with the extra where it is not installed."""
     try:
         import braindecode.models
     except ImportError as error:
@@ -239,7 +241,7 @@ def _look_up(rows: Mapping[str, int], ch_names: Sequence[str], expected: str) ->
     return [rows[name] for name in found if name is not None]
 
 
-def _quantile(x: Tensor, q: float) -> Tensor:
+def quantile(x: Tensor, q: float) -> Tensor:
     """Quantile along the last axis, kept, between neighbours; `torch.quantile` has a limit of 16 million numbers."""
     ordered, place = x.sort(dim=-1).values, q * (x.shape[-1] - 1)
     below = int(place)

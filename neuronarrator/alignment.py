@@ -24,7 +24,9 @@ from encoders.weights import load_labram
 from neuronarrator.dual_encoder import DualEncoder
 from neuronarrator.map_cache import MapFeatureCache
 from neuronarrator.metrics import RetrievalRecall
-from neuronarrator.optim import adamw_with_cosine
+from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
+
+OPTIMIZER = OptimizerOptions()
 
 
 @dataclass
@@ -39,6 +41,8 @@ class MapOptions:
         limit_uv: at the ends of one colour scale for all maps; None: each map its own, as in the paper.
         cache: folder for the vectors of maps, so that the tower sees each map of a fixed corpus once; useless with
             random crops. None: no cache.
+        whiten_batches: training batches from whose maps the whitening of the frozen vectors is estimated before
+            training; 0 leaves them as they are, as in the paper.
     """
 
     tower: str | None = None
@@ -46,10 +50,26 @@ class MapOptions:
     potential: str = "median"
     limit_uv: float | None = None
     cache: str | None = None
+    whiten_batches: int = 0
 
     def __post_init__(self) -> None:
         if self.potential not in POTENTIALS:
             raise ValueError(f"got potential={self.potential!r}, expected one of {', '.join(POTENTIALS)}; correct it")
+
+
+@dataclass(frozen=True)
+class AlignmentWeights:
+    """Where the weights of stage 1 begin; None leaves a part random.
+
+    Attributes:
+        signal: published weights of the signal encoder (`labram-base.pth`).
+        topomap: safetensors or checkpoint of the topomap encoder, or a tag of open_clip such as "openai".
+        start_from: checkpoint of an earlier alignment whose weights this one continues from, scale and bias included.
+    """
+
+    signal: str | None = None
+    topomap: str | None = None
+    start_from: str | None = None
 
 
 @dataclass
@@ -83,18 +103,11 @@ class AlignmentTask(L.LightningModule):
         batch_size: topomaps that a segment meets in one loss, of all processes; the bias starts at
             -log(batch_size - 1), where a random model is indifferent. With -10, the value for about 22,000, small
             batches do not learn.
-        topomap_weights: safetensors or checkpoint of the topomap encoder, or a tag of open_clip such as "openai"; None
-            leaves it random.
-        start_from: checkpoint of an earlier alignment whose weights this one continues from, scale and bias included.
-        whiten_batches: training batches from whose maps the whitening of the frozen vectors is estimated before
-            training; 0 leaves them as they are, as in the paper.
         short_steps: first steps, in which the signal encoder sees only the two seconds around the mapped sample, in
             their own rows of the time table. From scratch it has to find one sample among the tokens of ten seconds,
             and finds it much sooner among those of two. 0 for a pretrained encoder, as in the paper.
-        learning_rate: peak, after a linear warm-up; a cosine leads to zero.
-        weight_decay: on matrices only, never on scale and bias.
-        warmup_steps: of the linear warm-up.
-        signal_weights: published weights of the signal encoder (`labram-base.pth`); None leaves it random.
+        weights: where they begin; by default random.
+        optimizer: learning rate, weight decay, warm-up; scale and bias never decay.
         maps: how maps are drawn and encoded; None: as in the paper.
         step: cost of a step; None: everything at once, eager.
 
@@ -107,28 +120,25 @@ class AlignmentTask(L.LightningModule):
         encoder: str | nn.Module = "tiny",
         width: int = 2560,
         batch_size: int = 32,
-        topomap_weights: str | None = None,
-        start_from: str | None = None,
-        whiten_batches: int = 0,
         short_steps: int = 0,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.05,
-        warmup_steps: int = 100,
-        signal_weights: str | None = None,
+        weights: AlignmentWeights = AlignmentWeights(),
+        optimizer: OptimizerOptions = OPTIMIZER,
         maps: MapOptions | None = None,
         step: StepOptions | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["maps", "step"] + ["encoder"] * isinstance(encoder, nn.Module))
-        self.maps, self.step = maps or MapOptions(), step or StepOptions()
-        signal = _build_signal(encoder, signal_weights, short_steps, self.maps)
+        classes = ["weights", "optimizer", "maps", "step"] + ["encoder"] * isinstance(encoder, nn.Module)
+        self.save_hyperparameters(ignore=classes)
+        self.save_hyperparameters({"optimizer": optimizer.plain()})
+        self.options, self.maps, self.step = optimizer, maps or MapOptions(), step or StepOptions()
+        signal = _build_signal(encoder, weights.signal, short_steps, self.maps)
         tower = self.maps.tower or (encoder if isinstance(encoder, str) else "base")
-        topomap = TopomapEncoder(tower, topomap_weights, self.maps.after_ln_post)
+        topomap = TopomapEncoder(tower, weights.topomap, self.maps.after_ln_post)
         self.dual = DualEncoder(signal, topomap, width, self.maps.potential, self.maps.limit_uv)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.logit_bias = nn.Parameter(torch.tensor(-math.log(max(batch_size - 1, 1))))
-        if start_from is not None:
-            self.load_state_dict(torch.load(start_from, map_location="cpu", weights_only=True)["state_dict"])
+        if weights.start_from is not None:
+            self.load_state_dict(torch.load(weights.start_from, map_location="cpu", weights_only=True)["state_dict"])
         self.loss = SigLipLoss()
         self.recall = RetrievalRecall()
 
@@ -151,9 +161,9 @@ class AlignmentTask(L.LightningModule):
             self.dual.map_cache = MapFeatureCache(
                 self.maps.cache, fingerprint, topomap.width, limit_uv, self.global_rank
             )
-        if self.hparams["whiten_batches"] and not self.dual.whitening.is_fitted:
+        if self.maps.whiten_batches and not self.dual.whitening.is_fitted:
             loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-            batches = islice(loader, self.hparams["whiten_batches"])
+            batches = islice(loader, self.maps.whiten_batches)
             self.dual.whitening.fit(torch.cat([self._map_features(batch.to(self.device)) for batch in batches]))
 
     def _map_features(self, batch: Batch) -> Tensor:
@@ -220,7 +230,7 @@ class AlignmentTask(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""
-        return adamw_with_cosine(self)
+        return adamw_with_cosine(self, self.options)
 
 
 def _build_signal(encoder: str | nn.Module, weights: str | None, short_steps: int, maps: MapOptions) -> nn.Module:
@@ -228,7 +238,7 @@ def _build_signal(encoder: str | nn.Module, weights: str | None, short_steps: in
     if isinstance(encoder, nn.Module) and not isinstance(encoder, SignalEncoder):
         if weights is not None or short_steps:
             raise ValueError(
-                "got an encoder by class with signal_weights or short_steps, expected neither: they belong to LaBraM; "
+                "got an encoder by class with weights.signal or short_steps, expected neither: they belong to LaBraM; "
                 "leave them out and let the class load its weights"
             )
         return encoder

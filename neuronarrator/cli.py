@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from corpus.recording import RecordingError
+from neuronarrator.ablate import add_ablate
 from neuronarrator.corpus_commands import add_corpus_commands
+from neuronarrator.detector_commands import add_detector_command
+from neuronarrator.model_commands import add_model_commands, data_arguments, load_model, model_arguments
 from neuronarrator.version import __version__
 
 TRAINER_COMMANDS = ("fit", "validate")
@@ -49,9 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     narrate.add_argument("recordings", nargs="+", type=Path, metavar="REC", help="files of any format MNE reads")
     narrate.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the reports")
     narrate.add_argument("--formats", default="html,json,md", help="any of html,json,md (default: all)")
-    _model_arguments(narrate)
+    model_arguments(narrate)
     narrate.set_defaults(run=_narrate)
 
+    add_model_commands(commands)
+    add_ablate(commands)
     _add_evaluate(commands)
     add_corpus_commands(commands)
 
@@ -64,20 +69,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_evaluate(commands: Any) -> None:
-    """`evaluate retrieval` and `evaluate narratives`, with the arguments they share and those of retrieval."""
+    """`evaluate retrieval`, `narratives`, `labels` and `detector`, with the arguments they share and their own."""
     evaluate = commands.add_parser("evaluate", help="score a model on recordings or a corpus")
     whats = evaluate.add_subparsers(dest="what", required=True, metavar="WHAT")
     retrieval = whats.add_parser("retrieval", help="find the scalp map of a signal and the signal of a map")
     narratives = whats.add_parser("narratives", help="facts, wording and claims of generated narratives")
-    for parser in (retrieval, narratives):
-        parser.add_argument(
-            "--data", required=True, type=Path, metavar="PATH", help="folder of recordings, one file, or a corpus"
-        )
-        parser.add_argument("--dataset", metavar="NAME", help="PATH holds this dataset as published (corpus datasets)")
-        parser.add_argument("--split", choices=("train", "val", "test"), help="one side of it (default: all)")
+    labels = whats.add_parser(
+        "labels", help="the dataset's label from the narrative: stated, and by a probe of its facts"
+    )
+    add_detector_command(whats)
+    for parser in (retrieval, narratives, labels):
+        data_arguments(parser)
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores here")
-        _model_arguments(parser)
+        model_arguments(parser)
         parser.set_defaults(run=_evaluate)
+    for parser in (narratives, labels):
+        parser.add_argument(
+            "--predictions",
+            type=Path,
+            metavar="FILE",
+            help="score the narratives of this file (predict) instead",
+        )
     retrieval.add_argument(
         "--gallery", type=int, default=90, metavar="N", help="pairs of a random gallery (default: 90)"
     )
@@ -86,24 +98,6 @@ def _add_evaluate(commands: Any) -> None:
     narratives.add_argument(
         "--bertscore", type=Path, metavar="DIR", help="BERTScore by the model in this folder, such as roberta-large"
     )
-
-
-def _model_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="tiny", metavar="NAME|PATH", help="default: tiny, which is shipped")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
-
-
-def _load_model(args: argparse.Namespace) -> Any:
-    import torch
-
-    from neuronarrator.narrator import Narrator
-
-    device = args.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError("got device cuda, expected one that this machine has: use --device cpu")
-    return Narrator.from_pretrained(args.model, device=device)
 
 
 def _narrate(args: argparse.Namespace) -> int:
@@ -115,7 +109,7 @@ def _narrate(args: argparse.Namespace) -> int:
     formats = tuple(args.formats.split(","))
     if unknown := set(formats) - set(FORMATS):
         raise ValueError(f"got format {min(unknown)!r}, expected any of {','.join(FORMATS)}: correct --formats")
-    narrator = _load_model(args)
+    narrator = load_model(args)
     failed = 0
     for path, stem in zip(args.recordings, _unique_stems(args.recordings), strict=True):
         try:
@@ -152,19 +146,27 @@ def _unique_stems(paths: Sequence[Path]) -> list[str]:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from neuronarrator.evaluate import NarrativeOptions, RetrievalOptions, evaluate_narratives, evaluate_retrieval
-    from neuronarrator.evaluate.table import format_narratives, format_retrieval
+    from neuronarrator import evaluate
+    from neuronarrator.evaluate import table
+    from neuronarrator.evaluate.predictions import Predictions
 
     where = {"dataset": args.dataset, "split": args.split}
     if args.what == "retrieval":
-        options = RetrievalOptions(stride_s=args.stride_s, gallery=args.gallery)
-        scores = evaluate_retrieval(_load_model(args), args.data, **where, options=options, figures=args.figures)
-        table = format_retrieval(scores)
+        options = evaluate.RetrievalOptions(stride_s=args.stride_s, gallery=args.gallery)
+        scores = evaluate.evaluate_retrieval(
+            load_model(args), args.data, **where, options=options, figures=args.figures
+        )
+        shown = table.format_retrieval(scores)
     else:
-        chosen = NarrativeOptions(bertscore=args.bertscore)
-        scores = evaluate_narratives(_load_model(args), args.data, **where, options=chosen)
-        table = format_narratives(scores)
-    print(table, file=sys.stderr if args.json is None else sys.stdout)
+        told = load_model(args) if args.predictions is None else Predictions(args.predictions)
+        if args.what == "labels":
+            scores = evaluate.evaluate_labels(told, args.data, **where)
+            shown = table.format_labels(scores)
+        else:
+            chosen = evaluate.NarrativeOptions(bertscore=args.bertscore)
+            scores = evaluate.evaluate_narratives(told, args.data, **where, options=chosen)
+            shown = table.format_narratives(scores)
+    print(shown, file=sys.stderr if args.json is None else sys.stdout)
     text = json.dumps(scores, indent=2)
     if args.json is None:
         print(text)

@@ -46,13 +46,15 @@ def summarise(segments: Sequence[NarratedSegment]) -> str:
     claims = [claim for s in segments for claim in s.claims]
     wrong = sum(claim.verdict == CONTRADICTED for claim in claims)
     flagged = sum(any(c.verdict == CONTRADICTED for c in s.claims) for s in segments)
+    known = [s.confidence for s in segments if s.confidence is not None]
+    unsure = f" Of {sum(c.refer for c in known)} segments the model is unsure: they are for a human to read."
     dominant = join_names([f"{BAND_NAMES[b]} in {n}" for b, n in bands.most_common()])
     top = join_names([f"{name} in {n}" for name, n in tops.most_common(3)])
     artifacts = join_names([f"{kind} in {n}" for kind, n in kinds.most_common()]) if kinds else "none"
     return (
         f"{count} segments of 10 s. Dominant band: {dominant}. Highest-energy channel: {top}. Artifacts: {artifacts}. "
         f"The narratives make {len(claims)} checkable claims, of which the signal contradicts {wrong}, "
-        f"in {flagged} segments."
+        f"in {flagged} segments.{unsure if known else ''}"
     )
 
 
@@ -74,21 +76,23 @@ def _recording(recording: Recording) -> dict[str, Any]:
 
 
 def _segment(narrated: NarratedSegment) -> dict[str, Any]:
-    segment = narrated.findings.segment
+    segment, sure = narrated.findings.segment, narrated.confidence
     return {
         "index": segment.index,
         "start_s": segment.start_s,
         "duration_s": segment.duration_s,
         "history": list(segment.history),
         "narrative": narrated.generation.text,
-        "confidence": narrated.generation.confidence,
-        "claims": [_claim(claim) for claim in narrated.claims],
+        "confidence": narrated.generation.confidence if sure is None else sure.value,
+        "calibration": sure and {"familiarity": sure.familiarity, "refer": sure.refer},
+        "claims": [claim_values(claim) for claim in narrated.claims],
         "artifacts": [_artifact(artifact) for artifact in narrated.findings.artifacts],
         "features": _features(narrated.findings.features),
     }
 
 
-def _claim(verified: VerifiedClaim) -> dict[str, Any]:
+def claim_values(verified: VerifiedClaim) -> dict[str, Any]:
+    """A claim with its verdict as plain values."""
     claim, measured = verified.claim, verified.measured
     return {
         "text": claim.text,

@@ -4,8 +4,9 @@ Letters: B rows, N tokens of the longest row, P tokens of the prompt, D width.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from transformers import (
 from transformers.cache_utils import Cache, DynamicLayer
 
 ROOM = 128  # tokens by which a cache grows
+ALTERNATIVES = 6  # of the most probable tokens of each step that are noted
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,15 @@ class Generation:
         text: without special tokens and without what a stop string cut off.
         tokens: ids of what was generated, the end token included where the model wrote it.
         log_probs: natural logarithm of the model's probability of each token, before temperature and top-p.
+        spans: where each token stands in the text, character offsets; none where it is not known.
+        alternatives: the most probable tokens at the place of each, with log-probabilities; none of a beam search.
     """
 
     text: str
     tokens: tuple[int, ...]
     log_probs: tuple[float, ...]
+    spans: tuple[tuple[int, int], ...] = ()
+    alternatives: tuple[tuple[tuple[int, float], ...], ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -107,13 +113,14 @@ class _RoomyLayer(DynamicLayer):
 
 
 class _LogProbs(LogitsProcessor):
-    """Notes the log-probability of each chosen token, so that no more than one step of logits is ever kept.
+    """Notes the log-probability of each chosen token and the best ones, so that no more than a step of logits is kept.
 
     The choice of a step is seen at the next one; that of the last step, in the finished sequences.
     """
 
     def __init__(self) -> None:
         self.steps: list[Tensor] = []
+        self.best: list[tuple[Tensor, Tensor]] = []
         self._last: Tensor | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -125,11 +132,18 @@ class _LogProbs(LogitsProcessor):
     def _note(self, tokens: Tensor) -> None:
         assert self._last is not None
         self.steps.append(self._last.gather(1, tokens[:, None])[:, 0])
+        best = self._last.topk(min(ALTERNATIVES, self._last.shape[1]), dim=1)
+        self.best.append((best.indices, best.values))
 
     def finish(self, sequences: Tensor) -> Tensor:
         """Log-probabilities (B, N) of the finished sequences (B, N)."""
         self._note(sequences[:, -1])
         return torch.stack(self.steps, dim=1)
+
+    def alternatives(self, row: int, count: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+        """The best tokens of the first `count` steps of a row, with their log-probabilities."""
+        steps = ((ids[row].tolist(), values[row].tolist()) for ids, values in self.best[:count])
+        return tuple(tuple(zip(*step, strict=True)) for step in steps)
 
 
 class _StopStrings(StoppingCriteria):
@@ -149,22 +163,34 @@ class _StopStrings(StoppingCriteria):
 def decode(
     llm: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: Tensor,
+    prompt: Tensor | Mapping[str, Tensor],
     options: GenerationOptions,
     max_new_tokens: int,
 ) -> list[Generation]:
     """Continue prompts of one length.
 
     Args:
-        llm: a causal language model.
+        llm: a causal language model, or one that reads pictures as well.
         tokenizer: of the model; its `eos_token` ends a text.
-        prompt: embeddings (B, P, D).
+        prompt: embeddings (B, P, D), or the model's own inputs: `input_ids`, `attention_mask` (B, P) and more.
         options: how.
         max_new_tokens: where `options` does not say it.
 
     Returns:
         B generations; each is what the row would give alone, up to rounding (sampling apart).
+
+    Raises:
+        ValueError: beams for a prompt that is no embeddings.
     """
+    if isinstance(prompt, Tensor):
+        length, mask = 0, torch.ones(prompt.shape[:2], dtype=torch.long, device=prompt.device)
+        inputs: Mapping[str, Tensor] = {"inputs_embeds": prompt, "attention_mask": mask}
+    else:
+        length, inputs = prompt["input_ids"].shape[1], prompt
+        if options.num_beams > 1:
+            raise ValueError(
+                f"got num_beams={options.num_beams} for an image narrator, expected 1; decode without beams"
+            )
     watch = _LogProbs()
     processors, criteria = LogitsProcessorList(), StoppingCriteriaList()
     if options.num_beams == 1:
@@ -172,27 +198,38 @@ def decode(
     if options.stop:
         criteria.append(_StopStrings(tokenizer, options.stop))
     sequences: Any = llm.generate(  # type: ignore[operator]
-        inputs_embeds=prompt,
-        attention_mask=torch.ones(prompt.shape[:2], dtype=torch.long, device=prompt.device),
+        **inputs,
         generation_config=_config(tokenizer, options, max_new_tokens),
         logits_processor=processors,
         stopping_criteria=criteria,
         past_key_values=_cache(llm, options),
     )
-    rows = [_cut(row, tokenizer, options.stop) for row in sequences.tolist()]
-    if options.num_beams == 1:
+    rows = [_cut(row, tokenizer, options.stop) for row in sequences[:, length:].tolist()]
+    if not isinstance(prompt, Tensor) or options.num_beams == 1:
         log_probs = watch.finish(sequences).tolist()
     else:
         log_probs = [score(llm, prompt[i], row) for i, row in enumerate(rows)]
-    return [
-        Generation(_text(row, tokenizer, options.stop), tuple(row), tuple(values[: len(row)]))
-        for row, values in zip(rows, log_probs, strict=True)
-    ]
+    best = [watch.alternatives(i, len(row)) if options.num_beams == 1 else () for i, row in enumerate(rows)]
+    told = zip(rows, log_probs, best, strict=True)
+    return [generation_of(row, values[: len(row)], others, tokenizer, options.stop) for row, values, others in told]
+
+
+def generation_of(
+    tokens: list[int],
+    log_probs: Sequence[float],
+    alternatives: Sequence[Sequence[tuple[int, float]]],
+    tokenizer: PreTrainedTokenizerBase,
+    stop: Sequence[str] = (),
+) -> Generation:
+    """The text of generated tokens, with all that is known of them; see `Generation`."""
+    best = tuple(tuple(step) for step in alternatives)
+    return Generation(_text(tokens, tokenizer, stop), tuple(tokens), tuple(log_probs), _spans(tokens, tokenizer), best)
 
 
 def _cache(llm: PreTrainedModel, options: GenerationOptions) -> Cache | None:
     """A cache without copies where every layer attends to everything and rows keep their places; None: the model's."""
-    if options.num_beams > 1 or set(getattr(llm.config, "layer_types", None) or ()) != {"full_attention"}:
+    text = llm.config.get_text_config()
+    if options.num_beams > 1 or set(getattr(text, "layer_types", None) or ()) != {"full_attention"}:
         return None
     return Cache(layer_class_to_replicate=_RoomyLayer)
 
@@ -225,6 +262,14 @@ def _text(tokens: list[int], tokenizer: PreTrainedTokenizerBase, stop: Sequence[
     text: Any = tokenizer.decode(tokens, skip_special_tokens=True)
     found = [text.index(string) for string in stop if string in text]
     return text[: min(found, default=len(text))].strip()
+
+
+def _spans(tokens: list[int], tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, int], ...]:
+    """Where each token stands in the text without the space before it; the end token is empty."""
+    texts: Any = [tokenizer.decode(tokens[:count], skip_special_tokens=True) for count in range(len(tokens) + 1)]
+    before = len(texts[-1]) - len(texts[-1].lstrip())
+    ends = [max(len(text) - before, 0) for text in texts]
+    return tuple(pairwise(ends))
 
 
 @torch.inference_mode()

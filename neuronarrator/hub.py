@@ -1,6 +1,7 @@
 """Narrators as directories: where one is found, what is written, and the way to the Hugging Face hub."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 PRETRAINED = Path(__file__).parent / "pretrained"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 GENERATED = "<!-- written by neuronarrator; without this line it is yours and is kept -->"
+READS = {"vlm": "pages", "text": "text"}  # by the kind that a configuration states
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -46,6 +48,46 @@ def find_model(name: str | Path) -> Path:
         return Path(snapshot_download(str(name)))
     except (OSError, ValueError) as cause:  # no such repository, no network, not a name
         raise error from cause
+
+
+def read_config(directory: Path, kind: str | None = None) -> dict[str, Any]:
+    """The configuration of a saved narrator.
+
+    Args:
+        directory: of `find_model`.
+        kind: "vlm" or "text", as the file must say; None: the narrator of signals, whose file says nothing.
+
+    Raises:
+        ValueError: a narrator of another kind.
+    """
+    config = json.loads((directory / CONFIG_FILE).read_text())
+    if (found := config.pop("kind", None)) != kind:
+        told = {None: "signals"} | READS
+        raise ValueError(
+            f"got model {directory.name!r}, which reads {told.get(found, found)}, expected one that reads "
+            f"{told.get(kind, kind)}; load it with neuronarrator.models.load_narrator"
+        )
+    return config
+
+
+def save_narrator(
+    module: Any, config: Mapping[str, Any], directory: str | Path, state: Mapping[str, Tensor] | None
+) -> None:
+    """Write configuration, tokenizer, weights and model card of a narrator to a directory.
+
+    Args:
+        module: with tokenizer, `tied`, `card` and `model_card`.
+        config: of `CONFIG_FILE`.
+        directory: made where it does not exist; a card written by hand is kept.
+        state: the weights, where a strategy of several processes holds them; None: the module's.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+    module.tokenizer.save_pretrained(directory)
+    save_weights(module, module.tied, directory, state)
+    card = module.model_card or model_card(module.card["name"], module.card["description"], {"Training": {}})
+    write_card(directory, card)
 
 
 def save_weights(module: nn.Module, tied: set[str], directory: Path, state: Mapping[str, Tensor] | None) -> None:

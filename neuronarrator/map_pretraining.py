@@ -19,8 +19,9 @@ from torch.nn.functional import mse_loss, normalize
 from corpus.dataset import Batch
 from corpus.topomap import TopomapRenderer, describe_map
 from encoders.topomap import TINY_CLIP, TopomapEncoder, build_tiny_clip
-from neuronarrator.optim import adamw_with_cosine
+from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 
+OPTIMIZER = OptimizerOptions(warmup_steps=50)
 COARSE_SIZE = 16  # pixels a side of the map that the features must be able to redraw
 
 
@@ -31,9 +32,7 @@ class MapPretrainingTask(L.LightningModule):
         save_to: safetensors file for the vision tower, written when training ends.
         maps_per_segment: instants drawn from each segment of a batch.
         redraw_weight: of the mean squared error of the redrawn map, beside the CLIP loss.
-        learning_rate: peak, after a linear warm-up; a cosine leads to zero.
-        weight_decay: on matrices only.
-        warmup_steps: of the linear warm-up.
+        optimizer: learning rate, weight decay, warm-up.
     """
 
     def __init__(
@@ -41,12 +40,12 @@ class MapPretrainingTask(L.LightningModule):
         save_to: str,
         maps_per_segment: int = 2,
         redraw_weight: float = 20.0,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.05,
-        warmup_steps: int = 50,
+        optimizer: OptimizerOptions = OPTIMIZER,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["optimizer"])
+        self.save_hyperparameters({"optimizer": optimizer.plain()})
+        self.options = optimizer
         self.clip = build_tiny_clip()
         self.redraw = nn.Linear(TINY_CLIP["vision_cfg"]["width"], COARSE_SIZE**2)
         self.tokenize = open_clip.SimpleTokenizer(context_length=TINY_CLIP["text_cfg"]["context_length"])
@@ -106,7 +105,7 @@ class MapPretrainingTask(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""
-        return adamw_with_cosine(self)
+        return adamw_with_cosine(self, self.options)
 
     def on_train_end(self) -> None:
         """Save the vision tower for `TopomapEncoder`."""

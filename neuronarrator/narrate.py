@@ -13,8 +13,11 @@ from corpus.preprocess import load_recording
 from corpus.recording import Recording, RecordingError, SetAside
 from corpus.topomap import TopomapRenderer, median_potential
 from encoders.labram import CHANNEL_NAMES, CHANNEL_ROWS
+from neuronarrator.calibrate import Confidence
 from neuronarrator.document import build_document
-from neuronarrator.narrator import Generation, Narrator
+from neuronarrator.generation import Generation
+from neuronarrator.models import AnyNarrator
+from neuronarrator.narrator import Narrator
 from neuronarrator.verify import VerifiedClaim, verify_narrative
 
 BATCH_SIZE = 32
@@ -23,11 +26,15 @@ _KNOWN = {name.upper() for name in CHANNEL_NAMES[:CHANNEL_ROWS]}
 
 @dataclass(frozen=True, eq=False)
 class NarratedSegment:
-    """A segment's findings, what the narrator wrote about it, and the verdict on each of its claims."""
+    """A segment's findings, what the narrator wrote about it, the verdict on each of its claims, and how sure it is.
+
+    `confidence` is None for a narrator without calibration.
+    """
 
     findings: Findings
     generation: Generation
     claims: list[VerifiedClaim]
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +110,10 @@ def narrate_recording(
             "stretch of 10 s; use a longer or less interrupted recording"
         )
     segments: list[NarratedSegment] = []
-    for batch, part in _batches(findings, batch_size, narrator.config.history_k):
-        for found, generation in zip(part, narrator.generate(batch.to(narrator.device)), strict=True):
-            segments.append(NarratedSegment(found, generation, verify_narrative(generation.text, found)))
+    for numbers, batch, generations in generate_batches(narrator, findings, batch_size):
+        for row, (i, told) in enumerate(zip(numbers, generations, strict=True)):
+            sure = None if narrator.calibration is None else narrator.calibration.confidence(told, batch, row)
+            segments.append(NarratedSegment(findings[i], told, verify_narrative(told.text, findings[i]), sure))
         if on_progress is not None:
             on_progress(len(segments), len(findings))
     potential = np.stack([median_potential(f.segment.signal_uv) for f in findings])
@@ -113,6 +121,23 @@ def narrate_recording(
     return NarratedRecording(recording, segments, topomaps, build_document(recording, segments, narrator.card))
 
 
-def _batches(findings: Sequence[Findings], size: int, history_k: int) -> Iterator[tuple[Batch, Sequence[Findings]]]:
-    for i, batch in enumerate(segment_batches(findings, size, history_k=history_k)):
-        yield batch, findings[i * size : i * size + len(batch)]
+def generate_batches(
+    narrator: AnyNarrator,
+    findings: Sequence[Findings],
+    batch_size: int = BATCH_SIZE,
+    wanted: Sequence[bool] | None = None,
+) -> Iterator[tuple[range, Batch, list[Generation]]]:
+    """The segments of one recording in order, a batch at a time: their numbers, what the model reads, what it wrote.
+
+    Everything that narrates comes through here, so that the same segments give the same text everywhere.
+
+    Args:
+        narrator: in eval mode.
+        findings: of every segment.
+        batch_size: segments a batch.
+        wanted: batches without a wanted segment are passed over; the others stay as they are. None: all.
+    """
+    for i, batch in enumerate(segment_batches(findings, batch_size, history_k=narrator.config.history_k)):
+        numbers = range(i * batch_size, i * batch_size + len(batch))
+        if wanted is None or any(wanted[number] for number in numbers):
+            yield numbers, batch, narrator.generate(batch.to(narrator.device))

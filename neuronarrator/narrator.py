@@ -1,32 +1,26 @@
 """The narrator: a Qwen language model that reads both encoders as soft prompts (NeuroNarrator, Sec. 3.4)."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from corpus.dataset import Batch, collate
 from corpus.features import extract_features
 from corpus.segment import Segment
-from encoders.labram import SignalEncoder
-from encoders.presets import SIGNAL_ENCODER_PRESETS
-from encoders.projector import Projector
-from encoders.spectrum import SpectrumEncoder
-from encoders.topomap import TopomapEncoder
 from neuronarrator import hub
-from neuronarrator.dual_encoder import DualEncoder
+from neuronarrator.calibrate import Calibration
 from neuronarrator.generation import GREEDY, Generation, GenerationOptions, decode
 from neuronarrator.llm import build_llm, llm_fields
+from neuronarrator.narrator_config import NarratorConfig as NarratorConfig  # others find it here
 from neuronarrator.prompts import (
     PLACEHOLDERS,
-    SEQUENCE,
     TASK_INSTRUCTION,
     build_prompt,
     encode_answers,
@@ -34,52 +28,20 @@ from neuronarrator.prompts import (
     pad,
     splice,
 )
-from neuronarrator.spectrum_names import SpectrumNames, spectrum_layout
+from neuronarrator.soft_prompts import SoftPrompts
 
 if TYPE_CHECKING:
     from neuronarrator.narrate import NarratedRecording
 
-INSTRUCTIONS = ("narrate", "ask")
-
 
 @dataclass
-class NarratorConfig:
-    """What rebuilds a narrator.
+class NarratorOutput(CausalLMOutputWithPast):
+    """What a teacher-forced pass gives beside the language model's own: the soft prompts (B, S, D) it read."""
 
-    Attributes:
-        encoder: size of both encoders, "tiny" or "base".
-        llm: a Hugging Face model by name or directory, with its weights; or fields of `Qwen3Config`, for random ones.
-        history_k: K, preceding segments in the prompt.
-        modalities: which soft prompts enter, among history, signal, topomap, spectrum.
-        spectrum_width: width of the spectrum tokens before their projector.
-        max_new_tokens: where generation stops at the latest.
-        name: of the model.
-        version: of the model.
-        instructions: what the model may be told, among narrate and ask (questions: only for an LLM that knows more
-            than narratives).
-    """
-
-    encoder: str = "tiny"
-    llm: dict[str, Any] | str = field(default_factory=dict)
-    history_k: int = 2
-    modalities: tuple[str, ...] = SEQUENCE
-    spectrum_width: int = 96
-    max_new_tokens: int = 192
-    name: str = "tiny"
-    version: str = "1"
-    instructions: tuple[str, ...] = ("narrate",)
-
-    def __post_init__(self) -> None:
-        unknown = set(self.modalities) - set(SEQUENCE)
-        if unknown or "signal" not in self.modalities:
-            raise ValueError(f"got modalities {self.modalities}, expected signal and any of {SEQUENCE}")
-        self.modalities = tuple(name for name in SEQUENCE if name in self.modalities)
-        if set(self.instructions) - set(INSTRUCTIONS) or "narrate" not in self.instructions:
-            raise ValueError(f"got instructions {self.instructions}, expected narrate and any of {INSTRUCTIONS}")
-        self.instructions = tuple(self.instructions)
+    soft_prompts: Tensor | None = None
 
 
-class Narrator(nn.Module):
+class Narrator(SoftPrompts):
     """Soft prompts [history, signal, topomap, spectrum], then the instruction, then the narrative.
 
     Args:
@@ -88,30 +50,19 @@ class Narrator(nn.Module):
 
     Attributes:
         card: name, version, sha256 of the weights and description of the model, for reports.
+        calibration: of the confidence in its narratives; None where nobody fitted one.
         model_card: text of the card that is saved with the model; None: one without facts of a run.
     """
 
     placeholder_ids: Tensor
 
     def __init__(self, config: NarratorConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-        super().__init__()
-        self.config, self.tokenizer = config, tokenizer
-        self.llm = build_llm(config.llm, len(tokenizer))
-        width = self.llm.config.hidden_size
-        self.dual = DualEncoder(
-            SignalEncoder(SIGNAL_ENCODER_PRESETS[config.encoder]), TopomapEncoder(config.encoder), width
-        )
-        self.missing_history = nn.Parameter(torch.randn(width))
-        self.norms = nn.ModuleDict({name: nn.RMSNorm(width) for name in config.modalities})
-        for weight in self.norms.parameters():  # soft prompts begin as large as the token embeddings they stand among
-            nn.init.constant_(weight, self.llm.config.initializer_range)
-        if "spectrum" in config.modalities:
-            self.spectrum = SpectrumEncoder(config.spectrum_width, config.history_k)
-            self.spectrum_projector = Projector(config.spectrum_width, width)
+        super().__init__(config, build_llm(config.llm, len(tokenizer)), tokenizer)
+        self.tokenizer = tokenizer
         ids = tokenizer.convert_tokens_to_ids(list(PLACEHOLDERS.values()))
         self.register_buffer("placeholder_ids", torch.tensor(ids), persistent=False)
-        self._names = SpectrumNames(tokenizer)
         self.model_card: str | None = None
+        self.calibration: Calibration | None = None
         self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
 
     def _describe(self) -> str:
@@ -123,60 +74,28 @@ class Narrator(nn.Module):
             f"soft prompts: {', '.join(self.config.modalities)}"
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.missing_history.device
-
-    def soft_prompts(self, batch: Batch, modalities: Sequence[str] | None = None) -> Tensor:
-        """The soft prompts of a batch in the order of the prompt, (B, S, D); of all modalities, or of those given."""
-        modalities = modalities or self.config.modalities
-        parts = {}
-        if "history" in modalities:
-            parts["history"] = self._encode_history(batch)
-        if "signal" in modalities:
-            parts["signal"] = self.dual.encode_signal(batch.signal_uv, batch.ch_names)[:, None]
-        if "topomap" in modalities:
-            parts["topomap"] = self.dual.encode_topomap(batch.signal_uv, batch.ch_names)[:, None]
-        if "spectrum" in modalities:
-            tokens, ranking = self.spectrum(
-                batch.log_power, batch.history_mask, spectrum_layout(batch.ch_names, self.device)
-            )
-            parts["spectrum"] = self.spectrum_projector(tokens)
-        parts = {name: self.norms[name](parts[name]) for name in modalities}
-        if "spectrum" in parts:
-            parts["spectrum"] = parts["spectrum"] + self._names(
-                self.llm.get_input_embeddings(), ranking, batch.ch_names
-            )
-        return torch.cat(list(parts.values()), dim=1)
-
-    def _encode_history(self, batch: Batch) -> Tensor:
-        known = batch.history_mask
-        embeds = self.missing_history.expand(*known.shape, -1).clone()
-        if known.any():
-            embeds[known] = self.dual.encode_signal(batch.history_uv[known], batch.ch_names).to(embeds.dtype)
-        return embeds
-
-    def count_soft_prompts(self, n_chans: int, modalities: Sequence[str]) -> dict[str, int]:
-        """How many soft prompts each modality has for segments of so many channels."""
-        counts = {"history": self.config.history_k, "signal": 1, "topomap": 1}
-        counts["spectrum"] = SpectrumEncoder.count_tokens(n_chans)
-        return {name: counts[name] for name in modalities}
-
     def embed_prompt(
         self,
         batch: Batch,
-        modalities: Sequence[str] | None = None,
         task: str = TASK_INSTRUCTION,
         turns: Sequence[tuple[str, str]] = (),
     ) -> Tensor:
         """Embeddings of the whole prompt, soft prompts in place, (B, P, D); `task` and `turns` as in `build_prompt`."""
-        counts = self.count_soft_prompts(len(batch.ch_names), modalities or self.config.modalities)
-        ids = torch.tensor(build_prompt(self.tokenizer, counts, task, turns), device=self.device)
-        tokens = self.llm.get_input_embeddings()(ids)
-        return splice(tokens, ids, self.placeholder_ids, self.soft_prompts(batch, modalities))
+        return self._embed_prompt(batch, self.soft_prompts(batch), self.config.modalities, task, turns)
 
-    def forward(self, batch: Batch, modalities: Sequence[str] | None = None) -> CausalLMOutputWithPast:
+    def _embed_prompt(
+        self,
+        batch: Batch,
+        soft_prompts: Tensor,
+        modalities: Sequence[str],
+        task: str = TASK_INSTRUCTION,
+        turns: Sequence[tuple[str, str]] = (),
+    ) -> Tensor:
+        counts = self.count_soft_prompts(len(batch.ch_names), modalities)
+        ids = torch.tensor(build_prompt(self.tokenizer, counts, task, turns), device=self.device)
+        return splice(self.llm.get_input_embeddings()(ids), ids, self.placeholder_ids, soft_prompts)
+
+    def forward(self, batch: Batch, modalities: Sequence[str] | None = None) -> NarratorOutput:
         """Teacher-forced pass over the reference narratives; `loss` is the mean over answer tokens (Eq. 7).
 
         Answers are cut where the positions of the LLM end.
@@ -185,7 +104,9 @@ class Narrator(nn.Module):
             batch: segments with their narratives.
             modalities: which of the configured soft prompts enter, in order; None: all.
         """
-        prompt = self.embed_prompt(batch, modalities)
+        modalities = modalities or self.config.modalities
+        soft_prompts = self.soft_prompts(batch, modalities)
+        prompt = self._embed_prompt(batch, soft_prompts, modalities)
         room = self.llm.config.max_position_embeddings - prompt.shape[1]
         answers = encode_answers(self.tokenizer, batch.narratives, room)
         ids, mask = (part.to(self.device) for part in pad(answers, self.tokenizer.pad_token_id))
@@ -193,13 +114,14 @@ class Narrator(nn.Module):
         attention = torch.cat([mask.new_ones(prompt.shape[:2]), mask], dim=1)
         labels = mask_labels(ids, mask, prompt.shape[1])
         keep = ids.shape[1] + 1  # logits of the prompt are never used
-        return self.llm(
+        output = self.llm(
             inputs_embeds=embeds,
             attention_mask=attention,
             labels=labels[:, -keep:],
             logits_to_keep=keep,
             use_cache=False,
         )
+        return NarratorOutput(**output, soft_prompts=soft_prompts)
 
     @torch.inference_mode()
     def generate(self, batch: Batch, options: GenerationOptions = GREEDY) -> list[Generation]:
@@ -240,7 +162,7 @@ class Narrator(nn.Module):
         return decode(self.llm, self.tokenizer, prompt, options, self.config.max_new_tokens)
 
     @property
-    def _tied(self) -> set[str]:
+    def tied(self) -> set[str]:
         """Names that share a tensor with another one, and are not saved."""
         return {"llm.lm_head.weight"} if self.llm.config.tie_word_embeddings else set()
 
@@ -251,14 +173,10 @@ class Narrator(nn.Module):
             directory: made where it does not exist; a card written by hand is kept.
             state: the weights, where a strategy of several processes holds them; None: this module's.
         """
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
         config = asdict(self.config) | {"llm": llm_fields(self.config.llm, self.llm, len(self.tokenizer))}
-        (directory / hub.CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-        self.tokenizer.save_pretrained(directory)
-        hub.save_weights(self, self._tied, directory, state)
-        card = self.model_card or hub.model_card(self.config.name, self.card["description"], {"Training": {}})
-        hub.write_card(directory, card)
+        hub.save_narrator(self, config, directory, state)
+        if self.calibration is not None:
+            self.calibration.save(directory)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, device: str = "cpu") -> "Narrator":
@@ -269,9 +187,10 @@ class Narrator(nn.Module):
             ValueError: its weights do not fit its configuration.
         """
         directory = hub.find_model(name)
-        config = NarratorConfig(**json.loads((directory / hub.CONFIG_FILE).read_text()))
+        config = NarratorConfig(**hub.read_config(directory))
         narrator = cls(config, AutoTokenizer.from_pretrained(directory, local_files_only=True))
-        narrator.card["sha256"] = hub.load_weights(narrator, narrator._tied, directory)
+        narrator.card["sha256"] = hub.load_weights(narrator, narrator.tied, directory)
+        narrator.calibration = Calibration.load(directory)
         if (directory / hub.CARD_FILE).is_file():
             narrator.model_card = (directory / hub.CARD_FILE).read_text("utf-8")
         return narrator.to(device).eval()

@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric
 
 from corpus.dataset import Batch
@@ -20,10 +19,13 @@ from encoders.labram import PATCH_SAMPLES
 from encoders.masked import MaskedSignalEncoder, random_mask
 from encoders.presets import SIGNAL_ENCODER_PRESETS
 from encoders.vqnsp import VQNSP_PRESETS, VqNsp, load_vqnsp
-from neuronarrator.optim import cosine_with_warmup, parameter_groups
+from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 
 POSITIONS = ("cls_token", "pos_embed", "time_embed")
 """Parameters without weight decay although they have several axes (published)."""
+
+TOKENIZER_OPTIMIZER = OptimizerOptions(learning_rate=5e-5, weight_decay=1e-4)
+MASKED_OPTIMIZER = OptimizerOptions(learning_rate=5e-4)
 
 
 def crop_to_tokens(signal_uv: Tensor, max_tokens: int, start_patch: int | None = None) -> Tensor:
@@ -84,10 +86,8 @@ class TokenizerTask(L.LightningModule):
         free_steps: first steps, in which vectors reach the decoder without becoming codes and without commitment loss;
             the k-means follows. From scratch on few recordings all vectors otherwise commit to one code before the
             decoder has any use for them, and stay there. 0 as published, for thousands of hours.
-        learning_rate: peak, after a linear warm-up; a cosine leads to zero. LaBraM takes 5e-5 for every 128 windows
-            of a step, so 4e-4 for its 1,024.
-        weight_decay: on matrices but the positions.
-        warmup_steps: of the linear warm-up.
+        optimizer: all matrices decay but the positions; LaBraM takes a learning rate of 5e-5 for every 128 windows of a
+            step, so 4e-4 for its 1,024.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class TokenizerTask(L.LightningModule):
         tokenizer: str = "tiny",
         max_tokens: int = 256,
         free_steps: int = 0,
-        learning_rate: float = 5e-5,
-        weight_decay: float = 1e-4,
-        warmup_steps: int = 100,
+        optimizer: OptimizerOptions = TOKENIZER_OPTIMIZER,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["optimizer"])
+        self.save_hyperparameters({"optimizer": optimizer.plain()})
+        self.options = optimizer
         self.tokenizer = VqNsp(VQNSP_PRESETS[tokenizer])
         self.train_usage = CodeUsage(self.tokenizer.preset.n_codes)
         self.val_usage = CodeUsage(self.tokenizer.preset.n_codes)
@@ -157,8 +157,8 @@ class TokenizerTask(L.LightningModule):
             usage.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with warm-up and cosine."""
-        return _adamw(self, betas=(0.9, 0.99))
+        """See `adamw_with_cosine`; betas and positions as published."""
+        return adamw_with_cosine(self, self.options, betas=(0.9, 0.99), undecayed=POSITIONS)
 
     def on_train_end(self) -> None:
         """Save the tokenizer for `load_vqnsp`."""
@@ -175,9 +175,7 @@ class MaskedPretrainingTask(L.LightningModule):
         tokenizer: size of the tokenizer, "tiny" or "base".
         mask_ratio: part of the patches hidden in the first pass; the second hides the others.
         max_tokens: patches a window at most, see `crop_to_tokens`.
-        learning_rate: peak, after a linear warm-up; a cosine leads to zero.
-        weight_decay: on matrices but the positions.
-        warmup_steps: of the linear warm-up.
+        optimizer: all matrices decay but the positions.
     """
 
     def __init__(
@@ -188,14 +186,14 @@ class MaskedPretrainingTask(L.LightningModule):
         tokenizer: str = "tiny",
         mask_ratio: float = 0.5,
         max_tokens: int = 256,
-        learning_rate: float = 5e-4,
-        weight_decay: float = 0.05,
-        warmup_steps: int = 100,
+        optimizer: OptimizerOptions = MASKED_OPTIMIZER,
     ) -> None:
         super().__init__()
         if not 0.0 < mask_ratio < 1.0:
             raise ValueError(f"got mask_ratio={mask_ratio}, expected more than 0 and less than 1: use 0.5")
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["optimizer"])
+        self.save_hyperparameters({"optimizer": optimizer.plain()})
+        self.options = optimizer
         self.tokenizer = VqNsp(VQNSP_PRESETS[tokenizer]).requires_grad_(False).eval()
         load_vqnsp(self.tokenizer, tokenizer_weights)
         self.model = MaskedSignalEncoder(SIGNAL_ENCODER_PRESETS[encoder], self.tokenizer.preset.n_codes)
@@ -228,23 +226,12 @@ class MaskedPretrainingTask(L.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in losses.items()}, batch_size=len(batch), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with warm-up and cosine."""
-        return _adamw(self, betas=(0.9, 0.98))
+        """See `adamw_with_cosine`; betas and positions as published."""
+        return adamw_with_cosine(self, self.options, undecayed=POSITIONS)
 
     def on_train_end(self) -> None:
         """Save the encoder for `encoders.weights.load_labram`."""
         _save(self, self.model.published_state())
-
-
-def _adamw(task: L.LightningModule, betas: tuple[float, float]) -> OptimizerLRScheduler:
-    """AdamW with warm-up and cosine, as `adamw_with_cosine`, but with the published betas and free positions."""
-    decayed, free = parameter_groups(task, task.hparams["weight_decay"])
-    positions = {id(p) for name, p in task.named_parameters() if name.endswith(POSITIONS)}
-    free["params"] += [p for p in decayed["params"] if id(p) in positions]
-    decayed["params"] = [p for p in decayed["params"] if id(p) not in positions]
-    optimizer = torch.optim.AdamW([decayed, free], lr=task.hparams["learning_rate"], betas=betas)
-    factor = cosine_with_warmup(task.hparams["warmup_steps"], int(task.trainer.estimated_stepping_batches))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
 
 
 def _save(task: L.LightningModule, tensors: Mapping[str, Tensor]) -> None:

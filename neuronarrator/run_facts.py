@@ -12,7 +12,10 @@ import lightning as L
 from neuronarrator.version import __version__
 
 PACKAGES = ("torch", "lightning", "transformers")
-OPTIONS = ("learning_rate", "weight_decay", "warmup_steps", "spectrum_steps", "train_dual", "variant")
+OPTIONS = (
+    "learning_rate", "weight_decay", "warmup_steps", "factors", "spectrum_steps", "band_power_weight", "train_dual",
+    "variant", "train", "stop_after",
+)  # fmt: skip
 
 
 def run_facts(trainer: L.Trainer, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from corpus.montage import MIN_SPATIAL_ELECTRODES
 from corpus.recording import Defect
 from corpus.segment import Segment
 from corpus.spectra import frame_spectra, mean_density
-from corpus.waveforms import Waveform
+from corpus.waveforms import Waveform, confirm
 
 STEADY_SD = 0.3  # standard deviation over a recording's segments of the log amplitude from which on it is variable
 DEVIATION = 1.5  # ratio of a segment's amplitude to the recording's median from which on it is told
@@ -41,7 +41,8 @@ def find_complete(
 ) -> list[Findings]:
     """`find_segments` with all details: montage, quality, artifacts of every kind, waveforms, background.
 
-    The narrative's part is the same as that of `find_segments`. Trends compare with `Segment.history`, which ends at a
+    The narrative's part is the same as that of `find_segments`, but for eye movements that a detector does not confirm
+    (`corpus.waveforms.confirm`). Trends compare with `Segment.history`, which ends at a
     break; the variation over the recording, and which segments deviate from what is usual in it, is that over the
     segments given. `corpus.build` gives an hour at a time.
 
@@ -63,6 +64,8 @@ def find_complete(
         mean_band[part] = measures.channel_band_power_uv2.mean(1)
         features = features_of(own, measures, mean_band)
         artifacts = detect_full_together(own, signal, features, defects)
+        if waveforms is not None:
+            artifacts = [confirm(seen, waveforms) for seen in artifacts]
         good = np.stack([_holds_eeg(s, a) for s, a in zip(own, artifacts, strict=True)])
         drawn = sketch(signal, sfreq, ch_names, (freqs, frames, density), bands, good)
         details = _details(drawn, own, artifacts, reference)

@@ -99,14 +99,14 @@ def refine(
     shown = [restrict(item, label_visibility) for item in findings]
     messages = [build_messages(item, label_visibility) for item in shown]
     keys = [content_key(teacher.question(item)) for item in messages]
-    asking = _Asking(teacher, AnswerCache(cache_dir), Counter(keys), on_progress)
-    _run(asking, dict(zip(keys, messages, strict=True)))
+    asking = Asking(teacher, AnswerCache(cache_dir), Counter(keys), on_progress)
+    run_asking(asking, dict(zip(keys, messages, strict=True)))
     checked = [_check(item, key, asking) for item, key in zip(shown, keys, strict=True)]
     texts, sources, problems = zip(*checked, strict=True) if checked else ((), (), ())
     return RefineResult(texts, sources, _summarise(asking, sources, problems))
 
 
-class _Asking:
+class Asking:
     """The answers of one run: those of the cache and those that the teacher still has to give."""
 
     def __init__(
@@ -178,7 +178,7 @@ class _Asking:
             self._on_progress(self._done, self.segments_of.total())
 
 
-def _run(asking: _Asking, questions: dict[str, Messages]) -> None:
+def run_asking(asking: Asking, questions: dict[str, Messages]) -> None:
     """Run the event loop, in a thread of its own where one is already running (a notebook)."""
     try:
         asyncio.get_running_loop()
@@ -189,7 +189,7 @@ def _run(asking: _Asking, questions: dict[str, Messages]) -> None:
             executor.submit(lambda: asyncio.run(asking.ask_all(questions))).result()
 
 
-def _check(findings: Findings, key: str, asking: _Asking) -> tuple[str, Source, tuple[str, ...]]:
+def _check(findings: Findings, key: str, asking: Asking) -> tuple[str, Source, tuple[str, ...]]:
     """The narrative of one segment, who wrote it, and what was wrong with the teacher's."""
     answer = asking.answer(key)
     if answer is None:
@@ -204,7 +204,7 @@ def _offline(findings: Findings, key: str) -> str:
     return write_narrative(findings, seed=int(key[:8], 16))  # the wording varies, and is the same on every run
 
 
-def _summarise(asking: _Asking, sources: Sequence[Source], problems: Sequence[Sequence[str]]) -> RefineSummary:
+def _summarise(asking: Asking, sources: Sequence[Source], problems: Sequence[Sequence[str]]) -> RefineSummary:
     by_source, received = Counter(sources), asking.received.values()
     return RefineSummary(
         segments=len(sources),

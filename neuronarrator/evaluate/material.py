@@ -1,6 +1,6 @@
 """The segments of one recording, just read or in a corpus: as windows for retrieval, with findings for narratives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from corpus.artifacts import Artifact
+from corpus.datasets.base import Label
 from corpus.findings import Findings, find_recording, find_segments
+from corpus.labels import labels_of_segment
 from corpus.recording import Recording, RecordingError
 from corpus.rewrite import findings_of
-from corpus.segment import SEGMENT_S
+from corpus.segment import SEGMENT_S, segment_recording
 from corpus.store import CorpusReader, Row
 from neuronarrator.narrate import known_rows
 
@@ -33,13 +35,17 @@ class Material(Protocol):
     def findings(self) -> tuple[list[Findings], list[bool]]:
         """All segments, and which of them are examples (the others are only the history of one)."""
 
+    def labels(self) -> list[tuple[Label, ...]]:
+        """What the publisher says of each of these segments."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A recording as it was read and preprocessed (`Material`)."""
+    """A recording as it was read and preprocessed (`Material`); `read_labels` asks its publisher."""
 
     subject: str
     recording: Recording
+    read_labels: Callable[[], Sequence[Label]] = tuple
 
     def __post_init__(self) -> None:
         if not self._starts(SEGMENT_S):
@@ -70,6 +76,11 @@ class Recorded:
         """Every segment is an example."""
         found = find_recording(self.recording)
         return found, [True] * len(found)
+
+    def labels(self) -> list[tuple[Label, ...]]:
+        """The labels that touch each segment."""
+        labels = self.read_labels()
+        return [labels_of_segment(labels, s.start_s, s.duration_s) for s in segment_recording(self.recording)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +125,25 @@ class Stored:
 
         Where the encoder does not know every electrode they are measured again, on those it knows.
         """
-        rows: dict[int, Row] = {}
-        for record in map(self.reader.__getitem__, self.numbers):
-            rows |= {row.segment_index: row for row in (*record.history, record.row)}
-        places = {index: place for place, index in enumerate(sorted(rows))}
+        rows = self._rows()
+        places = {index: place for place, index in enumerate(rows)}
         found = [_restored(rows[index], places) for index in places]
         if len(self.ch_names) < len(self._first.ch_names):
             known = known_rows(self._first.ch_names)
             segments = [replace(f.segment, signal_uv=f.segment.signal_uv[known], ch_names=self.ch_names) for f in found]
             found = find_segments(segments)
         return found, [rows[index].target for index in places]
+
+    def labels(self) -> list[tuple[Label, ...]]:
+        """As stored."""
+        return [row.labels for row in self._rows().values()]
+
+    def _rows(self) -> dict[int, Row]:
+        """The examples and their histories by number of the segment, in order."""
+        rows: dict[int, Row] = {}
+        for record in map(self.reader.__getitem__, self.numbers):
+            rows |= {row.segment_index: row for row in (*record.history, record.row)}
+        return dict(sorted(rows.items()))
 
 
 def _restored(row: Row, places: dict[int, int]) -> Findings:

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from corpus.dataset import segment_batches
 from corpus.findings import Findings
 from neuronarrator.evaluate.material import Material
 from neuronarrator.evaluate.narrative_controls import ALTERED, CONTROLS, control_numbers, narrate_altered
 from neuronarrator.evaluate.narrative_scores import Scored, Scorer, Values, compare, summarise
+from neuronarrator.evaluate.predictions import MISSING, Prediction, Predictions
 from neuronarrator.evaluate.published import PaperRow, paper_row, paper_rows
 from neuronarrator.evaluate.references import references_of
 from neuronarrator.evaluate.sources import Item, none_usable, open_data, usable
@@ -31,7 +31,7 @@ from neuronarrator.metrics.bertscore import BertScorer
 from neuronarrator.metrics.bootstrap import LEVEL
 from neuronarrator.metrics.facts import FACT_SIGNATURE
 from neuronarrator.metrics.text import ROUGE_SIGNATURE
-from neuronarrator.narrate import BATCH_SIZE
+from neuronarrator.narrate import generate_batches
 from neuronarrator.narrator import Narrator
 from neuronarrator.version import __version__
 
@@ -56,7 +56,7 @@ class NarrativeOptions:
 
 
 def evaluate_narratives(
-    narrator: Narrator,
+    narrator: Narrator | Predictions,
     data: str | Path,
     dataset: str | None = None,
     split: str | None = None,
@@ -65,7 +65,7 @@ def evaluate_narratives(
     """Score the narratives that a narrator writes of recordings, beside baselines, controls and the paper's rows.
 
     Args:
-        narrator: in eval mode.
+        narrator: in eval mode; or a file of predictions, whose narratives are taken as they are (no altered signals).
         data: recordings, a dataset or a corpus, as `sources.open_data` reads them.
         dataset: see `open_data`.
         split: see there.
@@ -83,7 +83,7 @@ def evaluate_narratives(
 
 
 def score_narratives(
-    narrator: Narrator, items: Iterable[Item], options: NarrativeOptions | None = None
+    narrator: Narrator | Predictions, items: Iterable[Item], options: NarrativeOptions | None = None
 ) -> dict[str, Any]:
     """As `evaluate_narratives`, of recordings already chosen.
 
@@ -96,14 +96,22 @@ def score_narratives(
         RecordingError: no recording can be used.
     """
     options = options or NarrativeOptions()
-    bert = None if options.bertscore is None else BertScorer(options.bertscore, device=narrator.device)
+    bert = (
+        None if options.bertscore is None else BertScorer(options.bertscore, device=getattr(narrator, "device", "cpu"))
+    )
     tally = _Tally(Scorer(options.resamples, options.seed, bert), options)
     skipped: dict[str, str] = {}
     for item, material in usable(items, skipped):
         tally.add(narrator, item, material)
     if not tally.rows:
         raise none_usable(skipped)
+    if tally.missing == len(tally.rows):
+        raise ValueError(
+            f"got predictions of none of the {tally.missing} segments, expected those of --data: predict it, with the "
+            "same --dataset"
+        )
     return tally.scores() | {
+        "n_missing": tally.missing,
         "config": _config(narrator, tally, options),
         "seed": options.seed,
         "model": narrator.card,
@@ -123,29 +131,34 @@ class _Tally:
     altered: dict[str, list[tuple[str, Values]]] = field(default_factory=lambda: {name: [] for name in ALTERED})
     sources: Counter[str] = field(default_factory=Counter)
     recordings: list[str] = field(default_factory=list)
+    missing: int = 0
 
-    def add(self, narrator: Narrator, item: Item, material: Material) -> None:
+    def add(self, narrator: Narrator | Predictions, item: Item, material: Material) -> None:
         """Narrate one recording and score its narratives, the oracle's and the controls."""
         findings, examples = material.findings()
         references = references_of(material, findings, examples, self.options.seed)
         if not references:
             return
-        written = _narrate(narrator, findings)
+        written = narratives_of(narrator, item, findings)
         numbers, told = list(references), list(references.values())
         texts, subject = [written[i].text for i in numbers], material.subject
+        self.missing += sum(written[i] is MISSING for i in numbers)
 
         def score(texts: Sequence[str], **more: Sequence[float]) -> list[Scored]:
             return self.scorer.score(item.dataset, subject, texts, told, **more)
 
-        rows = score(texts, confidence=[written[i].confidence for i in numbers])
+        sure = not isinstance(narrator, Predictions) or narrator.sure
+        rows = score(texts, **({"confidence": [written[i].confidence or 0.0 for i in numbers]} if sure else {}))
         self.rows += rows
         self.oracle += score([reference.oracle for reference in told])
         if len(texts) > 1:
             half = len(texts) // 2
             self.floor += zip(rows, score(texts[half:] + texts[:half]), strict=True)
-        if chosen := control_numbers(numbers, self.options.control_segments):
+        chosen = control_numbers(numbers, self.options.control_segments)
+        if chosen and not isinstance(narrator, Predictions):
             rng = np.random.default_rng([self.options.seed, len(self.recordings)])
-            altered = narrate_altered(narrator, findings, {i: written[i] for i in chosen}, rng)
+            real = {i: one for i in chosen if not isinstance(one := written[i], Prediction)}
+            altered = narrate_altered(narrator, findings, real, rng)
             for name, values in altered.items():
                 self.altered[name] += [(subject, value) for value in values]
         self.sources.update(reference.source for reference in told)
@@ -184,17 +197,20 @@ class _Tally:
         return found
 
 
-def _narrate(narrator: Narrator, findings: Sequence[Findings]) -> list[Generation]:
-    """The narrative of every segment of a recording."""
-    batches = segment_batches(findings, BATCH_SIZE, history_k=narrator.config.history_k)
-    return [generation for batch in batches for generation in narrator.generate(batch.to(narrator.device))]
+def narratives_of(
+    narrator: Narrator | Predictions, item: Item, findings: Sequence[Findings]
+) -> Sequence[Generation | Prediction]:
+    """The narrative of every segment of a recording, generated now or taken from a file."""
+    if isinstance(narrator, Predictions):
+        return narrator.of(item, findings)
+    return [told for _, _, generations in generate_batches(narrator, findings) for told in generations]
 
 
 def _paper(row: PaperRow) -> dict[str, Any]:
     return {"name": row.name, "n_segments": row.gallery, "fact_f1": row.fact_f1, "rouge_l": row.rouge_l}
 
 
-def _config(narrator: Narrator, tally: _Tally, options: NarrativeOptions) -> dict[str, Any]:
+def _config(narrator: Narrator | Predictions, tally: _Tally, options: NarrativeOptions) -> dict[str, Any]:
     """All that the scores depend on."""
     ids = "\n".join(sorted(tally.recordings))
     bert = tally.scorer.bert
@@ -217,9 +233,11 @@ def _config(narrator: Narrator, tally: _Tally, options: NarrativeOptions) -> dic
             "axes": AXES_SIGNATURE,
             **({"bertscore": bert.signature} if bert else {}),
         },
-        "versions": {
-            "neuronarrator": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of this package and of those that scores depend on."""
+    found = {name: version(name) for name in PACKAGES}
+    return {"neuronarrator": __version__, "python": platform.python_version(), **found}

@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from corpus.datasets import EegDataset, Entry, get_dataset
+from corpus.datasets.base import Label
 from corpus.recording import RecordingError
 from corpus.splits import SIDES, subject_key
 from corpus.store import CorpusReader
@@ -155,9 +156,15 @@ def _of_dataset(root: Path, name: str, split: str | None) -> Data:
         )
 
     def load(entry: Entry) -> Recorded:
-        return Recorded(subject_key(card, entry), for_model(source.load(entry)))
+        read_labels = partial(_labels_of, name, entry)
+        return Recorded(subject_key(card, entry), for_model(source.load(entry)), read_labels)
 
     return Data([Item(card.name, entry.id, partial(load, entry)) for entry in entries], "as the dataset publishes them")
+
+
+def _labels_of(dataset: str, entry: Entry) -> Sequence[Label]:
+    """The labels of a recording with those that are found while it is read, on its time axis."""
+    return get_dataset(dataset).load(entry).labels
 
 
 def _of_corpus(path: Path, dataset: str | None, split: str | None) -> Data:

@@ -1,4 +1,4 @@
-"""The scores of `evaluate_retrieval` and `evaluate_narratives` as text for a terminal."""
+"""The scores of `evaluate_retrieval`, `evaluate_narratives` and `evaluate_labels` as text for a terminal."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -51,6 +51,8 @@ def format_narratives(scores: dict[str, Any]) -> str:
         "Mean ± SD over narratives; intervals of 95 % resample subjects. Fact-F1 and ROUGE compare with the reference "
         "(stored in a corpus, else measured), Signal-Fact-F1 and contradicted claims with what the signal shows now."
     )
+    if missing := scores.get("n_missing"):
+        told += f" Segments without a narrative: {missing}, scored as the empty text."
     parts = [fill(told, 110), _columns(_narrative_rows(scores))]
     parts.append(f"Five axes, % of narratives\n{_columns(_axes_rows(scores))}")
     parts.append(f"Kinds of facts, all narratives\n{_columns(_kind_rows(scores))}")
@@ -58,6 +60,49 @@ def format_narratives(scores: dict[str, Any]) -> str:
         parts.append(f"Controls: narratives of altered signals\n{_columns(_altered_rows(altered))}")
     parts.append("\n".join(f"{name}: {signature}" for name, signature in scores["config"]["metrics"].items()))
     return "\n\n".join([*parts, *_skipped(scores)])
+
+
+def format_labels(scores: dict[str, Any]) -> str:
+    """A table of the labels of each dataset, stated and probed, beside the paper's; then what is behind a row."""
+    told = (
+        f"Sides: {scores['split']}. Intervals of 95 % resample subjects. Stated: the label that the narrative states, "
+        f"by rules; no label counts as wrong. Probe: {scores['config']['metrics']['probe']}; it says what the "
+        "narrative carries about the label, not what it states."
+    )
+    rows: list[tuple[str, ...]] = [
+        ("", "segments", "subjects", "accuracy %", "balanced %", "interval", "kappa", "weighted F1", "no label %")
+    ]
+    notes = []
+    for name, part in scores["datasets"].items():
+        for kind in ("stated", "probe"):
+            if part[kind] is not None:
+                rows.append(_label_row(f"{name}: {kind}", part[kind]))
+        for method, accuracy in part["paper"].items():
+            rows.append((f"  paper: {method}", _NONE, _NONE, f"{100 * accuracy:.1f}", *[_NONE] * 5))
+        if part["probe"] is not None:
+            notes.append(f"{name}: probe trained {part['probe']['trained']}")
+        if part["votes"] is not None:
+            share, most = part["votes"]["agreeing"], part["votes"]["ceiling"]
+            notes.append(f"{name}: share of the experts who agree {share['mean']:.3f}, at most {most['mean']:.3f}")
+        if part["n_unlabelled"]:
+            notes.append(f"{name}: {part['n_unlabelled']} segments without one clear label are left out")
+    return "\n\n".join([fill(told, 110), _columns(rows), "\n".join(notes), *_skipped(scores)])
+
+
+def _label_row(title: str, part: dict[str, Any]) -> tuple[str, ...]:
+    values = {name: part[name]["value"] for name in ("accuracy", "balanced_accuracy", "kappa", "weighted_f1")}
+    edges = part["balanced_accuracy"]["ci"]
+    return (
+        title,
+        str(part["n_segments"]),
+        str(part["n_subjects"]),
+        f"{100 * values['accuracy']:.1f}",
+        f"{100 * values['balanced_accuracy']:.1f}",
+        f"{100 * edges[0]:.1f} to {100 * edges[1]:.1f}" if edges else _NONE,
+        _NONE if values["kappa"] is None else f"{values['kappa']:.3f}",
+        f"{values['weighted_f1']:.3f}",
+        f"{100 * part['parse_failure_rate']:.1f}",
+    )
 
 
 def _narrative_rows(scores: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -12,8 +12,10 @@ from neuronarrator.report.words import (
     claimed,
     clean,
     clock,
+    confidence_words,
     count_of,
     interval,
+    is_referred,
     join_channels,
     number,
     quantity,
@@ -103,7 +105,9 @@ def _segment(segment: dict[str, Any]) -> list[str]:
     ]
     facts += [_artifact(kind, items) for kind, items in artifact_groups(segment).items()]
     counts = ", ".join(f"{sum(claim['verdict'] == verdict for claim in claims)} {verdict}" for verdict in VERDICT_SIGNS)
-    facts.append(f"Claims: {counts}. Model confidence (uncalibrated) {number(segment['confidence'])}")
+    what, value = confidence_words(segment)
+    unsure = "; unsure, for a human to read" if is_referred(segment) else ""
+    facts.append(f"Claims: {counts}. {what[0].upper()}{what[1:]} {value}{unsure}")
     blocks = [f"### {interval(segment)} (segment {segment['index']})", escape_markdown(segment["narrative"])]
     wrong = [_correction(claim) for claim in claims if claim["verdict"] == "contradicted"]
     return [*blocks, *([_bullets(wrong)] if wrong else []), _bullets(facts)]

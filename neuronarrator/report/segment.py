@@ -7,12 +7,13 @@ from neuronarrator.report.narrative import claims_table, list_contradictions, ma
 from neuronarrator.report.words import (
     artifact_groups,
     clock,
+    confidence_words,
     count_of,
     escape,
     interval,
     is_flagged,
+    is_referred,
     join_channels,
-    number,
     quantity,
 )
 
@@ -33,7 +34,7 @@ def render_segment(segment: dict[str, Any], position: int, map_uri: str | None, 
     return f"""<article class="{kind}" id="segment-{position}" tabindex="-1" aria-labelledby="title-{position}">
 <header><h3 id="title-{position}">{times} <span class="index">segment {segment["index"]}</span></h3>
 {_flags(segment)}
-<p class="confidence">model confidence (uncalibrated) <b>{number(segment["confidence"])}</b></p></header>
+<p class="confidence">{" <b>".join(confidence_words(segment))}</b></p></header>
 <div class="columns">
 <figure class="eeg"><canvas data-segment="{position}" role="img" aria-label="EEG traces, {times}"></canvas>
 <figcaption></figcaption></figure>
@@ -51,6 +52,8 @@ def _flags(segment: dict[str, Any]) -> str:
     wrong = sum(claim["verdict"] == "contradicted" for claim in segment["claims"])
     if wrong:
         flags.append(f'<li class="wrong">✗ {count_of(wrong, "contradicted claim")}</li>')
+    if is_referred(segment):
+        flags.append("<li><b>unsure</b> for a human to read</li>")
     return f'<ul class="flags" aria-label="Flags">{"".join(flags)}</ul>' if flags else ""
 
 

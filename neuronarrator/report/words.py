@@ -95,8 +95,20 @@ def verdict_counts(segments: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def is_flagged(segment: dict[str, Any]) -> bool:
-    """Whether a segment holds a contradicted claim or an artifact."""
-    return bool(segment["artifacts"]) or any(c["verdict"] == "contradicted" for c in segment["claims"])
+    """Whether a segment holds a contradicted claim or an artifact, or the model is unsure of it."""
+    wrong = any(claim["verdict"] == "contradicted" for claim in segment["claims"])
+    return bool(segment["artifacts"]) or wrong or is_referred(segment)
+
+
+def is_referred(segment: dict[str, Any]) -> bool:
+    """Whether the confidence is below the threshold of the stated risk."""
+    return bool(segment.get("calibration") and segment["calibration"]["refer"])
+
+
+def confidence_words(segment: dict[str, Any]) -> tuple[str, str]:
+    """What the confidence of a segment is, and its number."""
+    what = "probability that every claim holds" if segment.get("calibration") else "model confidence (uncalibrated)"
+    return what, number(segment["confidence"])
 
 
 def artifact_groups(segment: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

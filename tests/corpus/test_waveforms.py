@@ -6,7 +6,17 @@ from corpus.features import extract_features
 from corpus.findings import find
 from corpus.segment import Segment, segment_recording
 from corpus.simulate import TEN_TWENTY, SimulationPreset, simulate
-from corpus.waveforms import WAVEFORM_KINDS, Waveform, find_dipole, join, mask, period_hz, prune, waveform_events
+from corpus.waveforms import (
+    WAVEFORM_KINDS,
+    Waveform,
+    confirm,
+    find_dipole,
+    join,
+    mask,
+    period_hz,
+    prune,
+    waveform_events,
+)
 
 ROW = {name: i for i, name in enumerate(TEN_TWENTY)}
 
@@ -181,3 +191,19 @@ def test_marks_of_a_simulated_recording_come_back_as_its_events() -> None:
         same = [f for f in found if f.kind == kinds[event.kind] and f.start_s <= event.start_s + 0.01 <= f.end_s]
         assert same
         assert set(event.channels) <= set(same[0].ch_names)
+
+
+def test_eye_movements_of_rules_need_a_mark_of_a_detector_that_looked() -> None:
+    blink = Artifact("blink", ("Fp1",), 1.0, 0.4, 80.0, "µV")
+    later = Artifact("blink", ("Fp1",), 5.0, 0.4, 80.0, "µV")
+    gaze, muscle = (
+        Artifact("eye_left", ("F7",), 3.0, 1.0, 50.0, "µV"),
+        Artifact("muscle", ("T7",), 0.0, 10.0, 9.0, "µV²"),
+    )
+    seen = [
+        Waveform("eyem", ("Fp2",), 1.2, 0.3),
+        Waveform("eyer-", ("F8",), 3.5, 1.0),
+        Waveform("Kcomplex", ("Cz",), 5.0, 1),
+    ]
+    assert confirm([blink, gaze, later, muscle], seen) == [blink, gaze, muscle]
+    assert confirm([blink, gaze, later, muscle], []) == [muscle]

@@ -1,5 +1,7 @@
 """A narrator with random weights, small enough for every test."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -22,6 +24,11 @@ SMALL_LLM = {
     "max_position_embeddings": 512,
     "tie_word_embeddings": True,
 }
+
+
+@pytest.fixture(scope="session")
+def small_llm() -> dict[str, Any]:
+    return {**SMALL_LLM, "max_position_embeddings": 1024}
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from neuronarrator.alignment import AlignmentTask, MapOptions, StepOptions, load
 from neuronarrator.cli import run_trainer
 from neuronarrator.datamodule import BatchList
 from neuronarrator.map_cache import MapFeatureCache
-from neuronarrator.optim import parameter_groups
+from neuronarrator.optim import OptimizerOptions, parameter_groups
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUIET: dict[str, Any] = {
@@ -245,7 +245,7 @@ def test_alignment_learns_to_match(simulated: Recording, tmp_path: Path) -> None
 
 
 def test_a_step_trains_all_but_the_tower(simulated: Recording) -> None:
-    task = small_task(warmup_steps=1)
+    task = small_task(optimizer=OptimizerOptions(warmup_steps=1))
     before = {name: value.clone() for name, value in task.state_dict().items()}
     fit(task, [small_batch(simulated)])
     same = {name for name, value in task.state_dict().items() if torch.equal(value, before[name])}
@@ -395,10 +395,10 @@ def test_the_recipe_of_the_paper_builds_and_takes_a_step(tmp_path: Path, monkeyp
     recipe, trainer = config["model"]["init_args"], config["trainer"]
     assert (recipe["encoder"], recipe["width"], recipe["batch_size"]) == ("base", 2560, 32 * 4)
     assert (trainer["accumulate_grad_batches"], trainer["precision"]) == (4, "bf16-mixed")
-    recipe |= {"signal_weights": str(tmp_path / "labram.pth"), "topomap_weights": str(tmp_path / "clip.pt")}
+    recipe["weights"] = {"signal": str(tmp_path / "labram.pth"), "topomap": str(tmp_path / "clip.pt")}
     recipe["step"]["compile_backend"] = None
     recipe["maps"]["cache"] = str(tmp_path / "maps")
-    recipe["warmup_steps"] = 1
+    recipe["optimizer"]["warmup_steps"] = 1
     task = run_config(config, tmp_path).model
     assert task.global_step == 1  # two batches are fewer than the four of an accumulation
     for name, value in task.dual.encoders["signal"].state_dict().items():

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -173,3 +174,19 @@ def test_an_empty_question_is_refused(talker: Narrator, batch: Batch) -> None:
 def test_instructions_must_be_known() -> None:
     with pytest.raises(ValueError, match="got instructions"):
         NarratorConfig(instructions=("ask",))
+
+
+def test_every_token_knows_its_place_and_its_rivals(narrator: Narrator, batch: Batch) -> None:
+    prompt = narrator.embed_prompt(batch)
+    for row, told in enumerate(narrator.generate(batch)[:2]):
+        decode_ids = narrator.tokenizer.decode
+        before = [decode_ids(told.tokens[:i], skip_special_tokens=True).lstrip() for i in range(len(told.tokens) + 1)]
+        assert told.spans == tuple((len(a), len(b)) for a, b in pairwise(before))
+        ids = torch.tensor([told.tokens])
+        embeds = torch.cat([prompt[row : row + 1], narrator.llm.get_input_embeddings()(ids)], dim=1)
+        logits = narrator.llm(inputs_embeds=embeds).logits[0, prompt.shape[1] - 1 : -1]
+        best = logits.log_softmax(-1).topk(generation.ALTERNATIVES)
+        for step, values in zip(told.alternatives, best.values.tolist(), strict=True):
+            assert [log for _, log in step] == pytest.approx(values, abs=1e-4)
+        assert [step[0][0] for step in told.alternatives] == list(told.tokens)  # greedy
+    assert narrator.generate(batch, GenerationOptions(num_beams=2))[0].alternatives == ()

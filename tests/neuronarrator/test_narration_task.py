@@ -1,5 +1,6 @@
 """Stage 2 as a task: it overfits, resumes bit for bit, trains what it is told to, and writes the card of its run."""
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from corpus.preprocess import preprocess
 from corpus.simulate import SimulationPreset, simulate
 from neuronarrator.datamodule import NarrationDataModule, Source
 from neuronarrator.llm import Tuning
-from neuronarrator.narration import NarrationTask
+from neuronarrator.narration import NarrationTask, Recipe
 from neuronarrator.narrator import Narrator, NarratorConfig
+from neuronarrator.optim import OptimizerOptions
 from neuronarrator.run_facts import data_facts
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
@@ -32,7 +34,7 @@ def tokenizer_dir(tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.T
 @pytest.fixture
 def task_args(narrator: Narrator, tokenizer_dir: str) -> dict[str, object]:
     config = NarratorConfig(llm=narrator.config.llm, max_new_tokens=8, modalities=("history", "signal", "topomap"))
-    return {"narrator": config, "tokenizer": tokenizer_dir, "learning_rate": 1e-2, "warmup_steps": 2}
+    return {"narrator": config, "tokenizer": tokenizer_dir, "optimizer": OptimizerOptions(1e-2, warmup_steps=2)}
 
 
 def build_task(task_args: dict[str, object], **more: object) -> NarrationTask:
@@ -65,9 +67,15 @@ def test_eight_segments_are_learnt_by_heart(narrator: Narrator) -> None:
     assert [generation.text for generation in narrator.generate(batch)] == batch.narratives
 
 
+@pytest.mark.parametrize("beyond", [False, True], ids=["paper", "options"])
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(
-    task_args: dict[str, object], tmp_path: Path
+    task_args: dict[str, object], tmp_path: Path, beyond: bool
 ) -> None:
+    if beyond:
+        task_args["narrator"] = replace(task_args["narrator"], tokens_per_segment=2, match_norms=True)
+        task_args["optimizer"] = OptimizerOptions(1e-2, warmup_steps=2, factors={"encoders": 0.5, "llm": 2.0})
+        task_args["recipe"] = Recipe(band_power_weight=0.1)
+
     class Watch(L.Callback):
         def __init__(self) -> None:
             self.seen: list[list[str]] = []
@@ -92,6 +100,16 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(
     assert all(torch.equal(resumed[name], value) for name, value in expected.items())
     learnt = "narrator.llm.model.embed_tokens.weight"
     assert not torch.equal(build_task(task_args).state_dict()[learnt], expected[learnt])
+
+
+def test_parts_learn_at_the_pace_of_their_group(task_args: dict[str, object], tmp_path: Path) -> None:
+    task_args["optimizer"] = OptimizerOptions(1e-2, warmup_steps=0, factors={"llm": 0.0, "encoders": 0.0})
+    task = build_task(task_args)
+    before = {name: p.clone() for name, p in task.narrator.named_parameters()}
+    L.Trainer(max_epochs=1, default_root_dir=tmp_path, enable_checkpointing=False, **QUIET).fit(task, crops(1))
+    moved = {name for name, p in task.narrator.named_parameters() if not torch.equal(p, before[name])}
+    assert {name.split(".")[0] for name in moved} == {"dual", "norms"}  # no crop of these lacks its history
+    assert {name.split(".")[1] for name in moved if name.startswith("dual")} == {"projectors"}
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -14,7 +14,7 @@ from encoders.presets import TINY
 from encoders.vqnsp import VQNSP_PRESETS, VqNsp, load_vqnsp
 from encoders.weights import WeightsError, load_labram
 from neuronarrator.cli import run_trainer
-from neuronarrator.optim import parameter_groups
+from neuronarrator.optim import OptimizerOptions, parameter_groups
 from neuronarrator.pretraining import CodeUsage, MaskedPretrainingTask, TokenizerTask, crop_to_tokens
 
 pytestmark = pytest.mark.filterwarnings("ignore:You are trying to `self.log")  # steps without a trainer
@@ -27,7 +27,8 @@ def write_quick(name: str, folder: Path, **init_args: object) -> Path:
     """A committed configuration, cut down to two steps on two simulated recordings."""
     config = yaml.safe_load((EXPERIMENTS / name).read_text())
     config["data"]["init_args"] |= QUICK_DATA
-    config["model"]["init_args"] |= {"max_tokens": 32, "warmup_steps": 1, **init_args}
+    config["model"]["init_args"] |= {"max_tokens": 32, **init_args}
+    config["model"]["init_args"]["optimizer"]["warmup_steps"] = 1
     if "free_steps" in config["model"]["init_args"]:
         config["model"]["init_args"]["free_steps"] = 1
     config["trainer"] |= {"max_epochs": 1, "logger": False, "enable_progress_bar": False}
@@ -85,7 +86,8 @@ def test_both_steps_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.
 def test_experiments_build_their_task(size: str) -> None:
     config = yaml.safe_load((EXPERIMENTS / f"tokenizer_{size}.yaml").read_text())
     masked = yaml.safe_load((EXPERIMENTS / f"masked_{size}.yaml").read_text())
-    task = TokenizerTask(**config["model"]["init_args"])
+    init_args = config["model"]["init_args"]
+    task = TokenizerTask(**init_args | {"optimizer": OptimizerOptions(**init_args["optimizer"])})
     assert task.tokenizer.preset == VQNSP_PRESETS[size]
     assert masked["model"]["init_args"]["tokenizer_weights"] == config["model"]["init_args"]["save_to"]
 

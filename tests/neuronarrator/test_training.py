@@ -10,8 +10,9 @@ import yaml
 from corpus.dataset import Augmentation, Batch
 from neuronarrator.cli import run_trainer
 from neuronarrator.datamodule import NarrationDataModule, Source
+from neuronarrator.narration import Recipe
 from neuronarrator.narrator import Narrator
-from neuronarrator.optim import cosine_with_warmup
+from neuronarrator.optim import OptimizerOptions, cosine_with_warmup
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUICK_DATA = {"sources": [], "simulated": 2, "batch_size": 8, "batches_per_epoch": 2, "num_workers": 0}
@@ -33,16 +34,29 @@ def test_the_three_stages_run_one_after_the_other(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     tower = tmp_path / "tower.safetensors"
     run_trainer(["fit", "--config", str(write_quick("topomap", tmp_path, save_to=str(tower)))])
-    cli = run_trainer(["fit", "--config", str(write_quick("align", tmp_path, topomap_weights=str(tower)))])
+    cli = run_trainer(["fit", "--config", str(write_quick("align", tmp_path, weights={"topomap": str(tower)}))])
     cli.trainer.save_checkpoint(tmp_path / "align.ckpt")
     aligned = cli.model.dual.state_dict()
-    path = write_quick(
-        "narrate", tmp_path, alignment_checkpoint=str(tmp_path / "align.ckpt"), save_to=str(tmp_path / "model")
-    )
+    model = str(tmp_path / "model")
+    path = write_quick("narrate", tmp_path, alignment_checkpoint=str(tmp_path / "align.ckpt"), save_to=model)
     run_trainer(["fit", "--config", str(path)])
     narrator = Narrator.from_pretrained(tmp_path / "model")
     for name, value in narrator.dual.state_dict().items():
         torch.testing.assert_close(value, aligned[name], atol=1e-3, rtol=1e-3)  # stage 2 left it as it was
+
+
+def test_options_reach_the_task_from_files_that_are_merged(tmp_path: Path) -> None:
+    """A second file and the command line change single values of nested options; the others keep theirs."""
+    first = write_quick("narrate", tmp_path, alignment_checkpoint=None)
+    second = tmp_path / "second.yaml"
+    change = {"optimizer": {"warmup_steps": 7, "factors": {"llm": 0.5}}, "narrator": {"history_k": 1}}
+    second.write_text(yaml.safe_dump({"model": {"init_args": change}}))
+    words = ["--config", str(first), "--config", str(second), "--model.recipe.train_dual", "true"]
+    task = run_trainer(["fit", *words, "--trainer.max_epochs", "0"]).model
+    assert task.options == OptimizerOptions(1.5e-3, 0.01, 7, {"llm": 0.5})
+    assert task.recipe == Recipe(train_dual=True, spectrum_steps=1250, vocab_size=700)
+    assert (task.narrator.config.history_k, task.narrator.llm.config.hidden_size) == (1, 192)
+    assert task.hparams["optimizer"] == task.options.plain()
 
 
 def test_schedule_warms_up_and_falls_to_zero() -> None:

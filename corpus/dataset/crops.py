@@ -1,117 +1,21 @@
-"""Batches for training and evaluation: the one typed object that crosses from `corpus` to the models."""
+"""Random crops of recordings in memory, for training."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from corpus.artifacts import detect_in_all
-from corpus.describe import write_narrative
-from corpus.features import MIN_POWER_UV2, Features, extract_features
-from corpus.findings import Fact, Findings, find
+from corpus.dataset.batch import Batch, collate
+from corpus.describe import write_narrative, write_template
+from corpus.features import extract_features
+from corpus.findings import find
 from corpus.montage import electrode_positions
 from corpus.recording import Recording
-from corpus.segment import HISTORY_K, SEGMENT_S, Segment, stack_signals
-from corpus.store import CorpusReader
+from corpus.segment import HISTORY_K, SEGMENT_S, Segment
 
 SCALP_RADIUS_M = 0.08  # of the electrodes of the head's equator
-
-
-@dataclass(eq=False)
-class Batch:
-    """B segments of one channel layout.
-
-    Attributes:
-        signal_uv: (B, C, T) float32, µV.
-        history_uv: (B, K, C, T) float32, µV, oldest first; zeros where `history_mask` is false.
-        history_mask: (B, K) true where that preceding segment exists.
-        log_power: (B, K + 1, C, 7) natural logarithm of µV²: six bands and the variance, oldest segment first, the
-            current one last; zeros where there is no history; no values (last axis 0) where nothing was measured.
-        ch_names: C electrode names.
-        narratives: B reference narratives (empty where none was asked for).
-        facts: B sets of facts of the reference findings.
-    """
-
-    signal_uv: Tensor
-    history_uv: Tensor
-    history_mask: Tensor
-    log_power: Tensor
-    ch_names: tuple[str, ...]
-    narratives: list[str]
-    facts: list[set[Fact]]
-
-    def __len__(self) -> int:
-        return len(self.signal_uv)
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """The batch with its tensors on a device."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **moved)
-
-
-def collate(
-    segments: Sequence[Segment], features: Sequence[Features] | None, picks: Sequence[int], history_k: int = HISTORY_K
-) -> Batch:
-    """A batch, still without text, of the segments at `picks`.
-
-    Args:
-        segments: segments of one layout; `Segment.history` indexes into this sequence.
-        features: of each segment, or None for a batch that needs no log powers.
-        picks: indices of the B segments of the batch.
-        history_k: K.
-    """
-    signal = stack_signals(segments).astype(np.float32, copy=False)
-    no_power = np.zeros((len(segments), signal.shape[1], 0), np.float32)
-    power = no_power if features is None else np.stack([log_power(f) for f in features])
-    history = np.full((len(picks), history_k), -1)
-    for row, pick in enumerate(picks):
-        known = segments[pick].history[-history_k:] if history_k else ()
-        history[row, history_k - len(known) :] = known
-    mask = history >= 0
-    history_uv = np.where(mask[..., None, None], signal[history], np.float32(0))
-    history_power = np.where(mask[..., None, None], power[history], np.float32(0))
-    return Batch(
-        signal_uv=torch.from_numpy(signal[list(picks)]),
-        history_uv=torch.from_numpy(history_uv),
-        history_mask=torch.from_numpy(mask),
-        log_power=torch.from_numpy(np.concatenate([history_power, power[list(picks)][:, None]], axis=1)),
-        ch_names=segments[0].ch_names,
-        narratives=[],
-        facts=[],
-    )
-
-
-def log_power(features: Features) -> np.ndarray:
-    """(C, 7) float32: natural logarithm of the six band powers and of the variance of each channel, µV²."""
-    power = np.concatenate([features.channel_band_power_uv2, features.channel_power_uv2[:, None]], axis=1)
-    return np.log(power + MIN_POWER_UV2).astype(np.float32)
-
-
-def segment_batches(
-    findings: Sequence[Findings], batch_size: int, seed: int = 0, history_k: int = HISTORY_K
-) -> Iterator[Batch]:
-    """The segments of one recording in order, with reference narratives and facts; the last batch may be smaller."""
-    for start in range(0, len(findings), batch_size):
-        wanted = range(start, min(start + batch_size, len(findings)))
-        first = min([start, *(h for i in wanted for h in findings[i].segment.history)])
-        part = [_shifted(f, first) for f in findings[first : wanted.stop]]
-        batch = collate([f.segment for f in part], [f.features for f in part], [i - first for i in wanted], history_k)
-        batch.narratives = [write_narrative(findings[i], seed + i) for i in wanted]
-        batch.facts = [findings[i].facts for i in wanted]
-        yield batch
-
-
-def _shifted(findings: Findings, offset: int) -> Findings:
-    segment = findings.segment
-    return replace(
-        findings, segment=replace(segment, history=tuple(h - offset for h in segment.history if h >= offset))
-    )
 
 
 @dataclass(frozen=True)
@@ -202,13 +106,15 @@ class CropDataset(Dataset[Batch]):
             picks.append(len(segments) - 1)
         if not self.narrate:
             return collate(segments, None, picks, self.history_k)
-        features = extract_features(segments)
+        recent = [replace(s, history=s.history[-HISTORY_K:]) for s in segments]  # targets state one trend for any K
+        features = extract_features(recent)
         batch = collate(segments, features, picks, self.history_k)
         chosen, measured = [segments[i] for i in picks], [features[i] for i in picks]
         artifacts = detect_in_all(chosen, measured)
         found = [find(*parts) for parts in zip(chosen, measured, artifacts, strict=True)]
         batch.narratives = [write_narrative(f, int(rng.integers(2**31))) for f in found]
         batch.facts = [f.facts for f in found]
+        batch.templates = [write_template(f) for f in found]
         return batch
 
     def _pick_channels(self, rng: np.random.Generator, layout: int) -> np.ndarray:
@@ -248,57 +154,6 @@ class CropDataset(Dataset[Batch]):
             )
             for i in range(depth + 1)
         ]
-
-
-class NarrationDataset(Dataset[Batch]):
-    """The segments of a corpus on disk as batches of one layout, in the order of the corpus.
-
-    Args:
-        corpus: folder of `neuronarrator corpus build`.
-        split: "train", "val" or "test"; None: all.
-        dataset: only of this dataset.
-        batch_size: B; the last batch of a layout may be smaller.
-        history_k: K, at most that of the corpus.
-    """
-
-    def __init__(
-        self,
-        corpus: str | Path,
-        split: str | None = None,
-        dataset: str | None = None,
-        batch_size: int = 32,
-        history_k: int = HISTORY_K,
-    ) -> None:
-        self.reader, self.history_k = CorpusReader(corpus, dataset, split), history_k
-        layouts: dict[tuple[str, ...], list[int]] = {}
-        for item, ch_names in enumerate(self.reader.layouts()):
-            layouts.setdefault(ch_names, []).append(item)
-        self._batches = [
-            items[start : start + batch_size]
-            for items in layouts.values()
-            for start in range(0, len(items), batch_size)
-        ]
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, item: int) -> Batch:
-        segments: list[Segment] = []
-        features, picks, current = [], [], []
-        for record in (self.reader[i] for i in self._batches[item]):
-            rows = [*record.history[len(record.history) - min(self.history_k, len(record.history)) :], record.row]
-            first = len(segments)
-            for row in rows:
-                history = tuple(range(first, len(segments)))
-                where = (len(segments), row.start_s, row.duration_s, row.signal_uv, row.sfreq, row.ch_names)
-                segments.append(Segment(*where, history=history))
-                features.append(row.features)
-            picks.append(len(segments) - 1)
-            current.append(record.row)
-        batch = collate(segments, features, picks, self.history_k)
-        batch.narratives = [row.text.narrative for row in current]
-        batch.facts = [set(row.facts) for row in current]
-        return batch
 
 
 class EpochSampler(Sampler[int]):

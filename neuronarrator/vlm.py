@@ -1,0 +1,242 @@
+"""The image path: a vision-language model reads a rendered EEG page and writes (CerebraGloss, Sec. 3.3).
+
+The model is Qwen2.5-VL, unchanged; Qwen3-VL and others of that family come by configuration. Pages are drawn from the
+signal of a batch, so that both paths narrate the same segments. Letters: B segments, N tokens, H and W pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2VLImageProcessor,
+)
+from transformers.modeling_outputs import ModelOutput
+
+from corpus.dataset import Batch
+from corpus.page import PageRenderer, PageStyle
+from neuronarrator import hub
+from neuronarrator.chat import chat_ids, stack_rows
+from neuronarrator.generation import GREEDY, Generation, GenerationOptions, decode
+from neuronarrator.prompts import TASK_INSTRUCTION, encode_answers
+
+KIND = "vlm"
+VISION_START, IMAGE, VISION_END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"  # Qwen's names
+SFREQ = 200.0  # Hz, of the signal of a batch
+
+
+@dataclass
+class VlmConfig:
+    """What rebuilds an image narrator.
+
+    Attributes:
+        vlm: a Hugging Face model by name or directory, with its weights; or fields of its configuration, of
+            `Qwen2_5_VLConfig` unless `model_type` says otherwise, for random ones.
+        page: how a page is drawn; its sides are multiples of the model's patch times its merge (28 pixels).
+        max_new_tokens: where generation stops at the latest.
+        name: of the model.
+        version: of the model.
+    """
+
+    vlm: dict[str, Any] | str = field(default_factory=dict)
+    page: PageStyle = field(default_factory=PageStyle)
+    max_new_tokens: int = 192
+    name: str = "vlm"
+    version: str = "1"
+    history_k: ClassVar[int] = 0  # preceding segments that it reads
+
+
+class VlmNarrator(nn.Module):
+    """A page of EEG, then the instruction, then the narrative.
+
+    Args:
+        config: model and page.
+        tokenizer: of the model; one without the vision tokens gets them.
+        images: its image processor; None: Qwen2.5-VL's.
+
+    Attributes:
+        card: name, version, sha256 of the weights and description of the model, for reports.
+        model_card: text of the card that is saved with the model; None: one without facts of a run.
+
+    Raises:
+        ValueError: the sides of the page are no multiples of the model's patches.
+    """
+
+    def __init__(
+        self, config: VlmConfig, tokenizer: PreTrainedTokenizerBase, images: Qwen2VLImageProcessor | None = None
+    ) -> None:
+        super().__init__()
+        self.config, self.tokenizer = config, with_vision_tokens(tokenizer)
+        self.vlm = build_vlm(config.vlm, self.tokenizer)
+        vision: Any = self.vlm.config.vision_config
+        step = vision.patch_size * vision.spatial_merge_size
+        self.images = images or Qwen2VLImageProcessor(
+            patch_size=vision.patch_size, merge_size=vision.spatial_merge_size
+        )
+        width, height = config.page.width, config.page.height
+        if width % step or height % step:
+            raise ValueError(
+                f"got pages of {width} x {height} pixels, expected multiples of {step}, a token of this model; "
+                "corpus.page.fit_size gives the nearest"
+            )
+        self.n_image_tokens = (width // step) * (height // step)
+        self.model_card: str | None = None
+        self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
+
+    def _describe(self) -> str:
+        text: Any = self.vlm.config.get_text_config()
+        size = sum(p.numel() for p in self.parameters()) / 1e6
+        return (
+            f"{self.vlm.config.model_type} ({text.num_hidden_layers} layers, width {text.hidden_size}), {size:.1f} M "
+            f"parameters, pages of {self.config.page.width} x {self.config.page.height} pixels"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.vlm.device
+
+    def part(self, name: str) -> nn.Module:
+        """One of the three parts: "vision" (the tower without its projector), "projector" or "llm"."""
+        visual: Any = self.vlm.model.visual
+        if name == "llm":
+            return nn.ModuleList([self.vlm.model.language_model, self.vlm.lm_head])
+        if name == "projector":
+            return visual.merger
+        return nn.ModuleList([module for key, module in visual.named_children() if key != "merger"])
+
+    def draw(self, batch: Batch) -> Tensor:
+        """Pages of a batch, (B, 3, H, W) uint8."""
+        renderer = _renderer(batch.ch_names, batch.signal_uv.shape[-1] / SFREQ, self.config.page)
+        return torch.from_numpy(renderer(batch.signal_uv.cpu().numpy())).permute(0, 3, 1, 2)
+
+    def encode(
+        self, batch: Batch, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None
+    ) -> dict[str, Tensor]:
+        """The inputs of the model.
+
+        Args:
+            batch: B segments.
+            instructions: of each.
+            answers: token ids to learn; None: the prompts alone, padded on the left, to be continued.
+
+        Returns:
+            `input_ids` and `attention_mask` (B, N), `mm_token_type_ids` (B, N), 1 on image tokens, `pixel_values`,
+            `image_grid_thw` (B, 3), and with answers `labels` (B, N), `IGNORE_INDEX` on prompts and padding.
+        """
+        image_id: Any = self.tokenizer.convert_tokens_to_ids(IMAGE)
+        image = VISION_START + IMAGE * self.n_image_tokens + VISION_END
+        rows = {text: chat_ids(self.tokenizer, [image + text]) for text in dict.fromkeys(instructions)}
+        prompts = [rows[text] for text in instructions]
+        tokens = stack_rows(prompts, answers, self.tokenizer.pad_token_id)
+        pixels = self.images(images=list(self.draw(batch)), do_resize=False, return_tensors="pt")
+        inputs = tokens | {
+            "mm_token_type_ids": tokens["input_ids"].eq(image_id).long(),
+            "pixel_values": pixels["pixel_values"],
+            "image_grid_thw": pixels["image_grid_thw"],
+        }
+        return {name: value.to(self.device) for name, value in inputs.items()}
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Teacher-forced pass over the answers of a batch; `loss` is the mean over answer tokens.
+
+        The instruction of each row is `batch.instructions`, or the narrative's where there are none.
+        """
+        instructions = batch.instructions or [TASK_INSTRUCTION] * len(batch)
+        text: Any = self.vlm.config.get_text_config()
+        answers = encode_answers(self.tokenizer, batch.narratives, text.max_position_embeddings - self.n_image_tokens)
+        return self.vlm(**self.encode(batch, instructions, answers), use_cache=False)
+
+    def generate(self, batch: Batch, options: GenerationOptions = GREEDY) -> list[Generation]:
+        """Narratives of a batch, all rows at once; greedy by default."""
+        return self.ask(batch, TASK_INSTRUCTION, options)
+
+    @torch.inference_mode()
+    def ask(
+        self, batch: Batch, questions: str | Sequence[str], options: GenerationOptions = GREEDY
+    ) -> list[Generation]:
+        """Answer a question about each segment: one for all, or one each."""
+        asked = [questions] * len(batch) if isinstance(questions, str) else list(questions)
+        return decode(self.vlm, self.tokenizer, self.encode(batch, asked), options, self.config.max_new_tokens)
+
+    @property
+    def tied(self) -> set[str]:
+        """Names that share a tensor with another one, and are not saved."""
+        text: Any = self.vlm.config.get_text_config()
+        return {"vlm.lm_head.weight"} if text.tie_word_embeddings else set()
+
+    def save_pretrained(self, directory: str | Path, state: Mapping[str, Tensor] | None = None) -> None:
+        """Write configuration, tokenizer, weights and model card to a directory.
+
+        Args:
+            directory: made where it does not exist; a card written by hand is kept.
+            state: the weights, where a strategy of several processes holds them; None: this module's.
+        """
+        config = {"kind": KIND, **asdict(self.config), "vlm": self.vlm.config.to_dict()}
+        hub.save_narrator(self, config, directory, state)
+        self.images.save_pretrained(directory)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, device: str = "cpu") -> "VlmNarrator":
+        """Load an image narrator from a directory or from the hub.
+
+        Raises:
+            FileNotFoundError: there is no such model.
+            ValueError: it is no image narrator, or its weights do not fit its configuration.
+        """
+        directory = hub.find_model(name)
+        config = hub.read_config(directory, KIND)
+        config["page"] = PageStyle(**config["page"])
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        narrator = cls(VlmConfig(**config), tokenizer, AutoImageProcessor.from_pretrained(directory))
+        narrator.card["sha256"] = hub.load_weights(narrator, narrator.tied, directory)
+        return narrator.to(device).eval()
+
+
+@lru_cache(maxsize=32)
+def _renderer(ch_names: tuple[str, ...], duration_s: float, style: PageStyle) -> PageRenderer:
+    return PageRenderer(ch_names, SFREQ, duration_s, style)
+
+
+def with_vision_tokens(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A copy that knows the tokens around and for images."""
+    tokenizer = deepcopy(tokenizer)
+    added: dict[str, Any] = {"additional_special_tokens": [VISION_START, IMAGE, VISION_END]}
+    tokenizer.add_special_tokens(added, replace_extra_special_tokens=False)
+    return tokenizer
+
+
+def build_vlm(vlm: str | Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """A vision-language model with an embedding for each token.
+
+    Args:
+        vlm: name of a Hugging Face model or its directory, for its weights; or fields of its configuration, for random
+            ones.
+        tokenizer: with the vision tokens.
+
+    Returns:
+        The model in float32, as mixed precision and AdamW need it.
+    """
+    if isinstance(vlm, str):
+        model = AutoModelForImageTextToText.from_pretrained(vlm, dtype="float32")
+    else:
+        fields = {"model_type": "qwen2_5_vl", **vlm}
+        names = {"vision_start_token_id": VISION_START, "image_token_id": IMAGE, "vision_end_token_id": VISION_END}
+        fields |= {key: tokenizer.convert_tokens_to_ids(token) for key, token in names.items()}
+        text = {"vocab_size": len(tokenizer), **fields.get("text_config", {})}
+        text |= {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}
+        model = AutoModelForImageTextToText.from_config(AutoConfig.for_model(**(fields | {"text_config": text})))
+    model.generation_config = GenerationConfig()
+    return model

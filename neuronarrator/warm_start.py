@@ -1,0 +1,65 @@
+"""The weights and the tokenizer of an earlier run of stage 2 as the beginning of a new one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from neuronarrator import hub
+from neuronarrator.narrator import Narrator
+
+TOKENIZER_FILE = "tokenizer_config.json"
+_PREFIX = "narrator."  # of a narrator in its task
+
+
+def tokenizer_of(start_from: str | Path) -> str:
+    """Folder of the tokenizer of an earlier run: its weights mean nothing with another one.
+
+    Args:
+        start_from: a saved narrator, as `hub.find_model` finds it, or a checkpoint, beside which one is saved.
+
+    Raises:
+        ValueError: nothing is saved beside the checkpoint.
+    """
+    path = Path(start_from)
+    if not path.is_file():
+        return str(hub.find_model(start_from))
+    if not (path.parent / TOKENIZER_FILE).is_file():
+        raise ValueError(
+            f"got start_from {path.name} without a {TOKENIZER_FILE} beside it, expected the tokenizer of that run; "
+            "name its folder as tokenizer"
+        )
+    return str(path.parent)
+
+
+def start_narrator(narrator: Narrator, start_from: str | Path) -> None:
+    """Load the weights of an earlier run, all of them, in place.
+
+    Args:
+        narrator: of the same configuration, without adapters.
+        start_from: a saved narrator, as `hub.find_model` finds it, or a checkpoint of `NarrationTask`.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: weights that do not fit.
+    """
+    state, own = _read(start_from), narrator.state_dict()
+    missing = sorted(set(own) - set(state) - narrator.tied)
+    added = sorted(set(state) - set(own))
+    misshaped = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
+    if missing or added or misshaped:
+        raise ValueError(
+            f"got start_from {Path(start_from).name} with weights that miss {missing[:3]}, add {added[:3]} and are of "
+            f"another shape in {misshaped[:3]}, expected those of this narrator; take the narrator section and the "
+            "tokenizer of that run, or the folder it saved in place of a checkpoint with adapters"
+        )
+    narrator.load_state_dict(state, strict=False)
+
+
+def _read(start_from: str | Path) -> Mapping[str, Tensor]:
+    if not Path(start_from).is_file():
+        return load_file(hub.find_model(start_from) / hub.WEIGHTS_FILE)
+    state = torch.load(start_from, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}

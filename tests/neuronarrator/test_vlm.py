@@ -1,0 +1,241 @@
+"""The image path: pages in, text out, in the two stages of CerebraGloss."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessor
+
+from corpus.dataset import Batch
+from corpus.page import PageRenderer, PageStyle
+from neuronarrator.datamodule import BatchList
+from neuronarrator.generation import GenerationOptions
+from neuronarrator.narrator import Narrator
+from neuronarrator.optim import OptimizerOptions
+from neuronarrator.prompts import IGNORE_INDEX, TASK_INSTRUCTION
+from neuronarrator.vlm import IMAGE, VISION_END, VISION_START, VlmConfig, VlmNarrator
+from neuronarrator.writing import VlmTask
+
+SMALL_VLM: dict[str, Any] = {
+    "text_config": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "intermediate_size": 48,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},
+    },
+    "vision_config": {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "window_size": 112,
+        "fullatt_block_indexes": [1],
+    },
+    "tie_word_embeddings": True,
+}
+PAGE = PageStyle(width=252, height=196)
+SHORT = GenerationOptions(max_new_tokens=6)
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False,
+    "enable_model_summary": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def config() -> VlmConfig:
+    return VlmConfig(SMALL_VLM, PAGE, max_new_tokens=8)
+
+
+@pytest.fixture
+def vlm(config: VlmConfig, tokenizer: PreTrainedTokenizerBase) -> VlmNarrator:
+    torch.manual_seed(0)
+    return VlmNarrator(config, tokenizer).eval()
+
+
+@pytest.fixture
+def few(batch: Batch) -> Batch:
+    """Four electrodes, so that a small page has room for them."""
+    rows = [batch.ch_names.index(name) for name in ("Fp1", "Fp2", "O1", "O2")]
+    names = ("Fp1", "Fp2", "O1", "O2")
+    signal_uv, history_uv = batch.signal_uv[:, rows], batch.history_uv[:, :, rows]
+    return replace(
+        batch, signal_uv=signal_uv, history_uv=history_uv, log_power=batch.log_power[:, :, rows], ch_names=names
+    )
+
+
+def first(batch: Batch, count: int) -> Batch:
+    return replace(batch, signal_uv=batch.signal_uv[:count], narratives=batch.narratives[:count])
+
+
+def test_pixels_are_the_page_as_the_reference_processor_sees_it(vlm: VlmNarrator, few: Batch) -> None:
+    pages = PageRenderer(few.ch_names, 200.0, 10.0, PAGE)(few.signal_uv.numpy())
+    assert pages.shape == (6, 196, 252, 3)
+    np.testing.assert_array_equal(vlm.draw(few).permute(0, 2, 3, 1).numpy(), pages)
+    reference = Qwen2VLImageProcessor(do_resize=False)(images=[Image.fromarray(p) for p in pages], return_tensors="pt")
+    found = vlm.encode(few, ["delta"] * 6)
+    torch.testing.assert_close(found["pixel_values"], reference["pixel_values"])
+    torch.testing.assert_close(found["image_grid_thw"], reference["image_grid_thw"])
+
+
+def test_only_answers_are_learnt(vlm: VlmNarrator, few: Batch) -> None:
+    answers = [[5, 6, 7], [8], [9, 10], [11], [12], [13]]
+    inputs = vlm.encode(few, ["delta", "occipital alpha, moderate increase"] * 3, answers)
+    for i, answer in enumerate(answers):
+        kept = inputs["labels"][i] != IGNORE_INDEX
+        assert inputs["labels"][i][kept].tolist() == answer
+        whole = inputs["input_ids"][i][inputs["attention_mask"][i].bool()]
+        assert whole[-len(answer) :].tolist() == answer
+        text = vlm.tokenizer.decode(whole[: -len(answer)])
+        assert text.count(IMAGE) == 9 * 7 == vlm.n_image_tokens
+        assert (
+            text.index(VISION_START)
+            < text.index(IMAGE)
+            < text.index(VISION_END)
+            < text.index(["delta", "occipital"][i % 2])
+        )
+
+
+def test_loss_is_the_mean_over_answer_tokens_of_single_rows(vlm: VlmNarrator, few: Batch) -> None:
+    losses, counts = [], []
+    for i in range(len(few)):
+        row = replace(few, signal_uv=few.signal_uv[i : i + 1], narratives=few.narratives[i : i + 1])
+        ids = [*vlm.tokenizer(row.narratives[0], add_special_tokens=False)["input_ids"], vlm.tokenizer.eos_token_id]
+        inputs = vlm.encode(row, [TASK_INSTRUCTION], [ids])
+        logits = vlm.vlm(**{k: v for k, v in inputs.items() if k != "labels"}).logits[0, -len(ids) - 1 : -1]
+        losses.append(cross_entropy(logits, torch.tensor(ids), reduction="sum"))
+        counts.append(len(ids))
+    torch.testing.assert_close(vlm(few).loss, sum(losses) / sum(counts))
+
+
+def test_a_row_answers_as_it_would_alone(vlm: VlmNarrator, few: Batch) -> None:
+    questions = ["delta", "stable alpha, moderate increase", "beta"]
+    together = vlm.ask(first(few, 3), questions, SHORT)
+    for i, question in enumerate(questions):
+        alone = vlm.ask(replace(few, signal_uv=few.signal_uv[i : i + 1]), question, SHORT)[0]
+        assert alone.tokens == together[i].tokens
+        assert alone.log_probs == pytest.approx(together[i].log_probs, abs=1e-4)
+
+
+def test_log_probs_are_those_of_a_teacher_forced_pass(vlm: VlmNarrator, few: Batch) -> None:
+    one = first(few, 1)
+    generation = vlm.generate(one, SHORT)[0]
+    inputs = vlm.encode(one, [TASK_INSTRUCTION], [generation.tokens])
+    logits = vlm.vlm(**{k: v for k, v in inputs.items() if k != "labels"}).logits[0, -len(generation.tokens) - 1 : -1]
+    expected = logits.log_softmax(-1).gather(1, torch.tensor(generation.tokens)[:, None])[:, 0]
+    assert generation.log_probs == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_another_signal_is_another_page_and_another_answer(vlm: VlmNarrator, few: Batch) -> None:
+    one = first(few, 1)
+    flat = replace(one, signal_uv=torch.zeros_like(one.signal_uv))
+    assert vlm.generate(one, SHORT)[0].log_probs != vlm.generate(flat, SHORT)[0].log_probs
+
+
+def test_saved_and_loaded_it_writes_the_same(vlm: VlmNarrator, few: Batch, tmp_path: Path) -> None:
+    vlm.save_pretrained(tmp_path)
+    loaded = VlmNarrator.from_pretrained(tmp_path)
+    assert loaded.config.page == PAGE
+    assert len(loaded.card["sha256"]) == 64
+    before, after = (model.generate(few, SHORT) for model in (vlm, loaded))
+    assert [g.tokens for g in before] == [g.tokens for g in after]
+
+
+def test_wrong_uses_say_what_to_do(
+    vlm: VlmNarrator, narrator: Narrator, few: Batch, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="got pages of 250 x 196 pixels, expected multiples of 28"):
+        VlmNarrator(VlmConfig(SMALL_VLM, PageStyle(width=250, height=196)), tokenizer)
+    with pytest.raises(ValueError, match="expected 1; decode without beams"):
+        vlm.generate(few, GenerationOptions(num_beams=2))
+    narrator.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="reads signals, expected one that reads pages"):
+        VlmNarrator.from_pretrained(tmp_path)
+    vlm.save_pretrained(tmp_path / "vlm")
+    with pytest.raises(ValueError, match="stop_after=0"):
+        VlmTask(VlmConfig(SMALL_VLM, PAGE), start_from=str(tmp_path / "vlm"), stop_after=0)
+
+
+def train(task: VlmTask, batches: list[Batch], **options: Any) -> L.Trainer:
+    trainer = L.Trainer(**QUIET, **options)
+    trainer.fit(task, DataLoader(BatchList(batches), batch_size=None))
+    return trainer
+
+
+@pytest.mark.parametrize("parts", [("projector",), ("projector", "llm"), ("vision", "projector", "llm")], ids=len)
+def test_a_stage_trains_its_parts_and_saves_the_narrator(
+    parts: Any, config: VlmConfig, vlm: VlmNarrator, few: Batch, tmp_path: Path
+) -> None:
+    vlm.save_pretrained(tmp_path / "before")
+    options = OptimizerOptions(learning_rate=1e-2, warmup_steps=1)
+    task = VlmTask(
+        config, start_from=str(tmp_path / "before"), save_to=str(tmp_path / "after"), train=parts, optimizer=options
+    )
+    train(task, [few], max_epochs=1)
+    after = VlmNarrator.from_pretrained(tmp_path / "after")
+    for name in ("vision", "projector", "llm"):
+        moved = [
+            not torch.equal(one, other)
+            for one, other in zip(vlm.part(name).parameters(), after.part(name).parameters(), strict=True)
+        ]
+        assert any(moved) == (name in parts)
+    assert f"train: {parts}" in (tmp_path / "after" / "README.md").read_text()
+
+
+def test_a_stage_stops_early_on_the_schedule_of_all_its_steps(
+    config: VlmConfig, vlm: VlmNarrator, few: Batch, tmp_path: Path
+) -> None:
+    vlm.save_pretrained(tmp_path)
+    task = VlmTask(config, start_from=str(tmp_path), stop_after=0.25, train=("projector",))
+    assert train(task, [first(few, 1)] * 8, max_epochs=1).global_step == 2
+
+
+@pytest.mark.slow
+def test_it_learns_to_read_pages(config: VlmConfig, vlm: VlmNarrator, few: Batch, tmp_path: Path) -> None:
+    vlm.save_pretrained(tmp_path)
+    options = OptimizerOptions(learning_rate=5e-3, warmup_steps=10)
+    parts: Any = ("vision", "projector", "llm")
+    task = VlmTask(config, start_from=str(tmp_path), train=parts, optimizer=options)
+    start = float(task.narrator(few).loss)
+    train(task, [few] * 150, max_epochs=1)
+    assert float(task.narrator(few).loss) < 0.2 * start
+
+
+def test_the_model_of_the_paper_takes_a_step_with_less_depth(few: Batch, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Qwen2.5-VL-3B, its depth (36 and 32 layers) and its vocabulary (151,936) apart."""
+    fields = {
+        "text_config": {
+            "hidden_size": 2048,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "intermediate_size": 11008,
+            "tie_word_embeddings": True,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+        },
+        "vision_config": {
+            "depth": 1,
+            "hidden_size": 1280,
+            "intermediate_size": 3420,
+            "num_heads": 16,
+            "out_hidden_size": 2048,
+            "fullatt_block_indexes": [0],
+        },
+        "tie_word_embeddings": True,
+    }
+    vlm = VlmNarrator(VlmConfig(fields, PAGE, max_new_tokens=2), tokenizer)
+    one = first(few, 1)
+    vlm(one).loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in vlm.part("projector").parameters())
+    assert len(vlm.eval().generate(one)[0].tokens) == 2
