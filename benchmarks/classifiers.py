@@ -30,8 +30,8 @@ from corpus.datasets import get_dataset
 from corpus.features import extract_features
 from corpus.segment import SEGMENT_S, Segment
 from encoders.classifiers import CLASSIFIERS, Size
-from neuronarrator.classification import ClassificationTask
-from neuronarrator.classification_data import ClassificationDataModule, LabelledSegments, majority, read_segments
+from neuronarrator.classification.data import ClassificationDataModule, LabelledSegments, majority, read_segments
+from neuronarrator.classification.task import ClassificationTask
 from neuronarrator.evaluate.published import paper_accuracies
 from neuronarrator.metrics.classification import label_scores
 from neuronarrator.optim import OptimizerOptions

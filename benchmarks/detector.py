@@ -19,8 +19,8 @@ import torch
 from corpus.recording import Recording
 from corpus.simulate import detector_preset, simulate
 from encoders.waveform import TINY_DETECTOR, Assignment, DetectionLoss, WaveformDetector
-from neuronarrator.detection_data import CropPool, DetectionAugmentation, simulate_labelled
-from neuronarrator.marks import mark_recording
+from neuronarrator.detection.data import CropPool, DetectionAugmentation, simulate_labelled
+from neuronarrator.detection.marks import mark_recording
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 PERSONS, BATCH_SIZE, MARKED_S = 20, 32, 600.0

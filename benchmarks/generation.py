@@ -22,9 +22,9 @@ from corpus.dataset import Batch, segment_batches
 from corpus.findings import find_recording
 from corpus.preprocess import preprocess
 from corpus.simulate import SimulationPreset, simulate
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
+from neuronarrator.language.tokenizer import load_or_train_tokenizer
 from neuronarrator.narrator import Narrator, NarratorConfig
-from neuronarrator.tokenizer import load_or_train_tokenizer
 
 BAR = 5.0
 TOKENS = 100  # of a narrative in the vocabulary of the tiny narrator

@@ -23,7 +23,7 @@ import numpy as np
 
 from corpus.claims import Claim, parse_claims
 from corpus.dataset import Batch
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 
 CALIBRATION_FILE = "calibration.json"
 RARE = 0.05

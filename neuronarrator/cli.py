@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from corpus.recording import RecordingError
-from neuronarrator.ablate import add_ablate
-from neuronarrator.corpus_commands import add_corpus_commands
-from neuronarrator.detector_commands import add_detector_command
-from neuronarrator.model_commands import add_model_commands, data_arguments, load_model, model_arguments
+from neuronarrator.commands.ablate import add_ablate
+from neuronarrator.commands.corpus import add_corpus_commands
+from neuronarrator.commands.detector import add_detector_command
+from neuronarrator.commands.models import add_model_commands, data_arguments, load_model, model_arguments
 from neuronarrator.version import __version__
 
 TRAINER_COMMANDS = ("fit", "validate")

@@ -15,7 +15,7 @@ from corpus.topomap import TopomapRenderer, median_potential
 from encoders.labram import CHANNEL_NAMES, CHANNEL_ROWS
 from neuronarrator.calibrate import Confidence
 from neuronarrator.document import build_document
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 from neuronarrator.models import AnyNarrator
 from neuronarrator.narrator import Narrator
 from neuronarrator.verify import VerifiedClaim, verify_narrative

@@ -14,14 +14,14 @@ from encoders.topomap import TopomapEncoder
 from neuronarrator.alignment import load_dual
 from neuronarrator.band_powers import BandPowerHead
 from neuronarrator.hub import model_card
-from neuronarrator.llm import Tuning, merge_adapters, tune
+from neuronarrator.language.llm import Tuning, merge_adapters, tune
+from neuronarrator.language.tokenizer import load_or_train_tokenizer
 from neuronarrator.metrics import FactF1
 from neuronarrator.narrator import Narrator, NarratorConfig
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.run_facts import run_facts
 from neuronarrator.samples import Sample, log_samples
 from neuronarrator.sharding import shard_narrator
-from neuronarrator.tokenizer import load_or_train_tokenizer
 from neuronarrator.warm_start import start_narrator, tokenizer_of
 
 OPTIMIZER = OptimizerOptions(weight_decay=0.01)

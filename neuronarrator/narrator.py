@@ -16,10 +16,9 @@ from corpus.features import extract_features
 from corpus.segment import Segment
 from neuronarrator import hub
 from neuronarrator.calibrate import Calibration
-from neuronarrator.generation import GREEDY, Generation, GenerationOptions, decode
-from neuronarrator.llm import build_llm, llm_fields
-from neuronarrator.narrator_config import NarratorConfig as NarratorConfig  # others find it here
-from neuronarrator.prompts import (
+from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
+from neuronarrator.language.llm import build_llm, llm_fields
+from neuronarrator.language.prompts import (
     PLACEHOLDERS,
     TASK_INSTRUCTION,
     build_prompt,
@@ -28,6 +27,7 @@ from neuronarrator.prompts import (
     pad,
     splice,
 )
+from neuronarrator.narrator_config import NarratorConfig as NarratorConfig  # others find it here
 from neuronarrator.soft_prompts import SoftPrompts
 
 if TYPE_CHECKING:

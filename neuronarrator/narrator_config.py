@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from neuronarrator.prompts import SEQUENCE
+from neuronarrator.language.prompts import SEQUENCE
 
 INSTRUCTIONS = ("narrate", "ask")
 

@@ -12,7 +12,7 @@ from neuronarrator.calibrate import Calibration, Confidence
 from neuronarrator.evaluate.material import Material
 from neuronarrator.evaluate.predictions import Place, place, place_of, read_lines, recording_of
 from neuronarrator.evaluate.sources import Item, none_usable, usable
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 from neuronarrator.models import AnyNarrator
 from neuronarrator.narrate import generate_batches
 

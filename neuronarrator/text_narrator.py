@@ -16,10 +16,10 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from corpus.dataset import Batch
 from neuronarrator import hub
-from neuronarrator.chat import chat_ids, stack_rows
-from neuronarrator.generation import GREEDY, Generation, GenerationOptions, decode
-from neuronarrator.llm import build_llm, llm_fields
-from neuronarrator.prompts import TASK_INSTRUCTION, encode_answers
+from neuronarrator.language.chat import chat_ids, stack_rows
+from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
+from neuronarrator.language.llm import build_llm, llm_fields
+from neuronarrator.language.prompts import TASK_INSTRUCTION, encode_answers
 
 KIND = "text"
 Reads = Literal["template", "nothing"]

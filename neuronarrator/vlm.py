@@ -28,9 +28,9 @@ from transformers.modeling_outputs import ModelOutput
 from corpus.dataset import Batch
 from corpus.page import PageRenderer, PageStyle
 from neuronarrator import hub
-from neuronarrator.chat import chat_ids, stack_rows
-from neuronarrator.generation import GREEDY, Generation, GenerationOptions, decode
-from neuronarrator.prompts import TASK_INSTRUCTION, encode_answers
+from neuronarrator.language.chat import chat_ids, stack_rows
+from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
+from neuronarrator.language.prompts import TASK_INSTRUCTION, encode_answers
 
 KIND = "vlm"
 VISION_START, IMAGE, VISION_END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"  # Qwen's names

@@ -12,11 +12,11 @@ from torchmetrics.functional.text import rouge_score
 
 from corpus.dataset import Batch
 from neuronarrator.hub import model_card
+from neuronarrator.language.tokenizer import load_or_train_tokenizer
 from neuronarrator.metrics import FactF1
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.run_facts import run_facts
 from neuronarrator.text_narrator import TextConfig, TextNarrator
-from neuronarrator.tokenizer import load_or_train_tokenizer
 from neuronarrator.vlm import VlmConfig, VlmNarrator
 
 Part = Literal["vision", "projector", "llm"]

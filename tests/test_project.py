@@ -97,7 +97,7 @@ def test_readme_commands_parse(monkeypatch: pytest.MonkeyPatch) -> None:
             for command in ("_narrate", "_evaluate", "_simulate"):
                 monkeypatch.setattr(f"neuronarrator.cli.{command}", lambda args: 0)
             for command in ("_build", "_datasets", "_refine", "_stats", "_show", "_audit"):
-                monkeypatch.setattr(f"neuronarrator.corpus_commands.{command}", lambda args: 0)
+                monkeypatch.setattr(f"neuronarrator.commands.corpus.{command}", lambda args: 0)
             assert main(words) == 0, line
 
 

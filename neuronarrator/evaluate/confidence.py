@@ -23,7 +23,7 @@ from neuronarrator.evaluate.narrative_controls import ALTERED
 from neuronarrator.evaluate.narrative_scores import Scorer
 from neuronarrator.evaluate.references import excerpt
 from neuronarrator.evaluate.sources import Item, none_usable, usable
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 from neuronarrator.metrics.calibration import CALIBRATION_SIGNATURE, reliability, risk_threshold
 from neuronarrator.narrator import Narrator
 from neuronarrator.verify import SUPPORTED, verify_narrative

@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from encoders.waveform import WAVEFORM_KINDS, WaveformDetector
-from neuronarrator.detection import LEAST_SCORE, as_table
-from neuronarrator.detection_data import TEST_SEED, collate_windows, segment_windows, simulate_labelled
+from neuronarrator.detection.data import TEST_SEED, collate_windows, segment_windows, simulate_labelled
+from neuronarrator.detection.task import LEAST_SCORE, as_table
 from neuronarrator.evaluate.expert_marks import against_experts
 from neuronarrator.metrics.bootstrap import percentiles
 from neuronarrator.metrics.calibration import BINS, reliability

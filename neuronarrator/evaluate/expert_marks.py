@@ -9,9 +9,9 @@ import numpy as np
 
 from corpus.datasets.base import Label
 from encoders.waveform import ELECTRODES, WaveformDetector
+from neuronarrator.detection.marks import mark_recording
 from neuronarrator.evaluate.material import Recorded
 from neuronarrator.evaluate.sources import none_usable, open_data, usable
-from neuronarrator.marks import mark_recording
 from neuronarrator.metrics.detection import event_scores, match_marks, to_marks
 
 EXPERT_KINDS = {"spindle": "spindle", "k_complex": "Kcomplex"}

@@ -11,7 +11,7 @@ from corpus.findings import Findings, find_segments
 from corpus.segment import Segment
 from neuronarrator.evaluate.narrative_scores import Values
 from neuronarrator.evaluate.references import excerpt
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 from neuronarrator.metrics.facts import fact_score
 from neuronarrator.narrator import Narrator
 

@@ -25,7 +25,7 @@ from neuronarrator.evaluate.predictions import MISSING, Prediction, Predictions
 from neuronarrator.evaluate.published import PaperRow, paper_row, paper_rows
 from neuronarrator.evaluate.references import references_of
 from neuronarrator.evaluate.sources import Item, none_usable, open_data, usable
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 from neuronarrator.metrics.axes import AXES_SIGNATURE
 from neuronarrator.metrics.bertscore import BertScorer
 from neuronarrator.metrics.bootstrap import LEVEL

@@ -11,8 +11,8 @@ from corpus.findings import find_recording
 from corpus.preprocess import preprocess
 from corpus.recording import Recording
 from corpus.simulate import SimulationPreset, simulate
+from neuronarrator.language.tokenizer import sample_narratives, train_tokenizer
 from neuronarrator.narrator import Narrator, NarratorConfig
-from neuronarrator.tokenizer import sample_narratives, train_tokenizer
 
 SMALL_LLM = {
     "hidden_size": 64,

@@ -16,8 +16,8 @@ from corpus.findings import find_recording
 from corpus.preprocess import preprocess
 from corpus.recording import Recording
 from corpus.simulate import SimulationPreset, random_preset, simulate, write_edf
-from neuronarrator.ablate import add_ablate
 from neuronarrator.ablation import AblationOptions, format_ablations, items_of, lengthen_history, train_run
+from neuronarrator.commands.ablate import add_ablate
 from neuronarrator.narrator import Narrator
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,12 @@ from transformers import PreTrainedTokenizerBase, Qwen3Config, Qwen3ForCausalLM
 from corpus.dataset import Batch
 from encoders import topomap
 from encoders.presets import BASE, SIGNAL_ENCODER_PRESETS
-from neuronarrator.generation import GenerationOptions
-from neuronarrator.llm import Tuning, build_llm
+from neuronarrator.language.generation import GenerationOptions
+from neuronarrator.language.llm import Tuning, build_llm
+from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt
+from neuronarrator.language.tokenizer import load_or_train_tokenizer
 from neuronarrator.narration import NarrationTask
 from neuronarrator.narrator import Narrator, NarratorConfig
-from neuronarrator.prompts import PLACEHOLDERS, build_prompt
-from neuronarrator.tokenizer import load_or_train_tokenizer
 
 CONFIG = Path(__file__).parents[2] / "experiments" / "narrate" / "base.yaml"
 QWEN3_4B = {  # of Qwen3-4B-Instruct-2507, its depth (36 layers) and its vocabulary (151,936) apart

@@ -15,7 +15,7 @@ from neuronarrator.calibrate import LEVELS, Calibration, input_features, token_m
 from neuronarrator.evaluate.confidence import Example, evaluate_confidence, examples_of, fit_calibration
 from neuronarrator.evaluate.material import Recorded
 from neuronarrator.evaluate.sources import Item
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 from neuronarrator.metrics.calibration import reliability, risk_threshold
 from neuronarrator.narrator import Narrator
 

@@ -17,8 +17,7 @@ from corpus.simulate import SimulationPreset, simulate, write_edf
 from corpus.splits import SplitPolicy
 from encoders.labram import SignalEncoder
 from encoders.presets import SIGNAL_ENCODER_PRESETS
-from neuronarrator.classification import ClassificationTask, majority_shares, vote_loss
-from neuronarrator.classification_data import (
+from neuronarrator.classification.data import (
     ClassificationDataModule,
     LabelledSegments,
     _one_layout,
@@ -29,6 +28,7 @@ from neuronarrator.classification_data import (
     read_segments,
     subject_folds,
 )
+from neuronarrator.classification.task import ClassificationTask, majority_shares, vote_loss
 from neuronarrator.cli import run_trainer
 from neuronarrator.optim import OptimizerOptions
 

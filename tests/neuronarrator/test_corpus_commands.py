@@ -4,7 +4,7 @@ import pytest
 
 from corpus.simulate import SimulationPreset, simulate, write_edf
 from neuronarrator.cli import main
-from neuronarrator.corpus_commands import read_build_config
+from neuronarrator.commands.corpus import read_build_config
 
 pytest.importorskip("pyarrow")
 

@@ -18,7 +18,8 @@ from corpus.simulate import TEN_TWENTY, detector_preset, simulate
 from encoders import waveform
 from encoders.waveform import ELECTRODES, TINY_DETECTOR, WAVEFORM_KINDS, Detections, DetectorPreset, WaveformDetector
 from neuronarrator.cli import run_trainer
-from neuronarrator.detection_data import (
+from neuronarrator.commands.detector import add_detector_command
+from neuronarrator.detection.data import (
     CropPool,
     DetectionAugmentation,
     LabelledRecording,
@@ -29,9 +30,8 @@ from neuronarrator.detection_data import (
     segment_windows,
     simulate_labelled,
 )
-from neuronarrator.detector_commands import add_detector_command
+from neuronarrator.detection.marks import mark_recording
 from neuronarrator.evaluate.detector import detection_report, evaluate_detector, format_detector
-from neuronarrator.marks import mark_recording
 from neuronarrator.metrics.detection import (
     DetectionScores,
     average_precision,

@@ -16,7 +16,7 @@ from neuronarrator.evaluate.labels import Labelled, LabelOptions, collect, evalu
 from neuronarrator.evaluate.material import Recorded
 from neuronarrator.evaluate.sources import Item, open_data
 from neuronarrator.evaluate.table import format_labels
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 
 OPTIONS = LabelOptions(resamples=20)
 WORKLOAD = LABEL_TASKS["workload"]

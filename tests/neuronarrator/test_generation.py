@@ -9,8 +9,8 @@ from torch import Tensor
 from corpus.dataset import Batch
 from corpus.findings import find_recording
 from corpus.recording import Recording
-from neuronarrator import generation
-from neuronarrator.generation import GREEDY, GenerationOptions, decode, score
+from neuronarrator.language import generation
+from neuronarrator.language.generation import GREEDY, GenerationOptions, decode, score
 from neuronarrator.narrator import Narrator, NarratorConfig
 
 

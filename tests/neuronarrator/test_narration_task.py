@@ -15,7 +15,7 @@ from corpus.findings import find_recording
 from corpus.preprocess import preprocess
 from corpus.simulate import SimulationPreset, simulate
 from neuronarrator.datamodule import NarrationDataModule, Source
-from neuronarrator.llm import Tuning
+from neuronarrator.language.llm import Tuning
 from neuronarrator.narration import NarrationTask, Recipe
 from neuronarrator.narrator import Narrator, NarratorConfig
 from neuronarrator.optim import OptimizerOptions

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from corpus.dataset import Batch
+from neuronarrator.language.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt
 from neuronarrator.narrator import Narrator, NarratorConfig
-from neuronarrator.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt
 
 
 def test_soft_prompts_are_one_token_a_segment_then_topomap_then_spectrum(narrator: Narrator, batch: Batch) -> None:

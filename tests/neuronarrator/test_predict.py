@@ -22,7 +22,7 @@ from neuronarrator.evaluate.narratives import score_narratives
 from neuronarrator.evaluate.predictions import MISSING, Predictions
 from neuronarrator.evaluate.sources import Item
 from neuronarrator.evaluate.table import format_narratives
-from neuronarrator.generation import Generation
+from neuronarrator.language.generation import Generation
 from neuronarrator.predict import predict
 
 

@@ -2,8 +2,16 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from neuronarrator.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt, encode_answers, mask_labels, pad, splice
-from neuronarrator.tokenizer import sample_narratives
+from neuronarrator.language.prompts import (
+    IGNORE_INDEX,
+    PLACEHOLDERS,
+    build_prompt,
+    encode_answers,
+    mask_labels,
+    pad,
+    splice,
+)
+from neuronarrator.language.tokenizer import sample_narratives
 
 
 def test_prompt_is_chatml_with_the_placeholders_in_the_papers_order(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -10,9 +10,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from corpus.dataset import Batch
-from neuronarrator.generation import ALTERNATIVES
+from neuronarrator.language.generation import ALTERNATIVES
+from neuronarrator.language.serve import VllmNarrator
 from neuronarrator.narrator import Narrator, NarratorConfig
-from neuronarrator.serve import VllmNarrator
 
 
 class Engine:

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from corpus.dataset import Batch
 from neuronarrator.datamodule import BatchList
-from neuronarrator.generation import GenerationOptions
+from neuronarrator.language.generation import GenerationOptions
 from neuronarrator.models import load_narrator
 from neuronarrator.narrator import Narrator
 from neuronarrator.optim import OptimizerOptions

@@ -16,10 +16,10 @@ from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessor
 from corpus.dataset import Batch
 from corpus.page import PageRenderer, PageStyle
 from neuronarrator.datamodule import BatchList
-from neuronarrator.generation import GenerationOptions
+from neuronarrator.language.generation import GenerationOptions
+from neuronarrator.language.prompts import IGNORE_INDEX, TASK_INSTRUCTION
 from neuronarrator.narrator import Narrator
 from neuronarrator.optim import OptimizerOptions
-from neuronarrator.prompts import IGNORE_INDEX, TASK_INSTRUCTION
 from neuronarrator.vlm import IMAGE, VISION_END, VISION_START, VlmConfig, VlmNarrator
 from neuronarrator.writing import VlmTask
 

@@ -11,7 +11,7 @@ from corpus.dataset import Batch
 from encoders.topomap import TopomapEncoder
 from neuronarrator.alignment import AlignmentTask
 from neuronarrator.datamodule import NarrationDataModule
-from neuronarrator.llm import Tuning
+from neuronarrator.language.llm import Tuning
 from neuronarrator.narration import NarrationTask, Recipe
 from neuronarrator.narrator import Narrator, NarratorConfig
 

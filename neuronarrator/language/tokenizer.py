@@ -21,7 +21,7 @@ from corpus.findings import find
 from corpus.montage import ELECTRODE_NAMES, MIN_SPATIAL_ELECTRODES
 from corpus.segment import SEGMENT_S, Segment
 from encoders.labram import CHANNEL_NAMES
-from neuronarrator.prompts import CHAT_TEMPLATE, PLACEHOLDERS, STATE_SPACE_INSTRUCTION, TASK_INSTRUCTION
+from neuronarrator.language.prompts import CHAT_TEMPLATE, PLACEHOLDERS, STATE_SPACE_INSTRUCTION, TASK_INSTRUCTION
 
 _PUNCTUATION = re.compile(r"[.,;:]")  # always tokens of their own, so that "C4." is C4 and a stop
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"  # Qwen's names

@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa, MulticlassF1Score
 
 from encoders.classifiers import Size, build_classifier
-from neuronarrator.classification_data import ClassificationDataModule, majority
+from neuronarrator.classification.data import ClassificationDataModule, majority
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 
 OPTIMIZER = OptimizerOptions(1e-3, weight_decay=0.01, warmup_steps=20)

@@ -15,7 +15,7 @@ from encoders.waveform import (
     WaveformDetector,
     select_boxes,
 )
-from neuronarrator.detection_data import DetectionBatch
+from neuronarrator.detection.data import DetectionBatch
 from neuronarrator.metrics.detection import MAIN_IOU, DetectionScores, match_marks, operating_points
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.version import __version__

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from corpus.dataset import Batch
-from neuronarrator.generation import ALTERNATIVES, Generation, generation_of
+from neuronarrator.language.generation import ALTERNATIVES, Generation, generation_of
 from neuronarrator.narrator import Narrator
 
 

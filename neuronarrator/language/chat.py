@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from neuronarrator.prompts import IGNORE_INDEX
+from neuronarrator.language.prompts import IGNORE_INDEX
 
 
 def chat_ids(tokenizer: PreTrainedTokenizerBase, said: Sequence[str]) -> list[int]:

@@ -1,0 +1,1 @@
+"""The waveform detector: its training on simulated persons, and its marks on a recording."""
