@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from corpus.claims import facts_of
 from corpus.findings import Findings
-from neuronarrator.calibrate import Calibration, Confidence
+from neuronarrator.calibrate import Confidence
 from neuronarrator.evaluate.material import Material
 from neuronarrator.evaluate.predictions import Place, place, place_of, read_lines, recording_of
 from neuronarrator.evaluate.sources import Item, none_usable, usable
@@ -22,17 +22,17 @@ def predict(
     items: Iterable[Item],
     out: str | Path,
     on_progress: Callable[[int], None] | None = None,
-    calibration: Calibration | None = None,
 ) -> dict[str, str]:
     """Narrate recordings into a file; a run that was killed goes on where it stopped, to the same bytes.
+
+    Where the narrator has a calibration, each line has "calibrated", the probability that all claims are supported,
+    "familiarity" of the input and "refer", whether a human should read it.
 
     Args:
         narrator: in eval mode.
         items: from `evaluate.sources.open_data`, the same on each run.
         out: JSON lines; written a batch at a time, each flushed to the disk. A line that was cut off is written anew.
         on_progress: called with the number of segments in the file after each batch.
-        calibration: of the model; each line then has "calibrated", the probability that all claims are supported,
-            "familiarity" of the input and "refer", whether a human should read it.
 
     Returns:
         The recordings that could not be used, with the reason of each.
@@ -56,7 +56,7 @@ def predict(
     count = len(done)
     with out.open("a", encoding="utf-8") as file:
         for item, material in usable(todo, skipped):
-            for part in _narrated(narrator, item, material, done, calibration):
+            for part in _narrated(narrator, item, material, done):
                 _append(file, [{**line, "model": model} for line in part])
                 count += len(part)
                 if on_progress is not None:
@@ -67,10 +67,11 @@ def predict(
 
 
 def _narrated(
-    narrator: AnyNarrator, item: Item, material: Material, done: set[Place], calibration: Calibration | None
+    narrator: AnyNarrator, item: Item, material: Material, done: set[Place]
 ) -> Iterator[list[dict[str, Any]]]:
     """The lines of one recording that are not written yet, a batch at a time; batches are those of a whole run."""
     findings, examples = material.findings()
+    calibration = narrator.calibration
     wanted = [example and place_of(item, f) not in done for f, example in zip(findings, examples, strict=True)]
     for numbers, batch, generations in generate_batches(narrator, findings, wanted=wanted):
         lines = []

@@ -16,6 +16,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from corpus.dataset import Batch
 from neuronarrator import hub
+from neuronarrator.calibrate import Calibration
 from neuronarrator.language.chat import chat_ids, stack_rows
 from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
 from neuronarrator.language.llm import build_llm, llm_fields
@@ -61,6 +62,7 @@ class TextNarrator(nn.Module):
 
     Attributes:
         card: name, version, sha256 of the weights and description of the model, for reports.
+        calibration: of the confidence in its narratives; none is fitted for this kind.
         model_card: text of the card that is saved with the model; None: one without facts of a run.
     """
 
@@ -69,6 +71,7 @@ class TextNarrator(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         self.llm = build_llm(config.llm, len(tokenizer))
         self.model_card: str | None = None
+        self.calibration: Calibration | None = None
         self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
 
     def _describe(self) -> str:

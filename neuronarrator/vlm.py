@@ -28,6 +28,7 @@ from transformers.modeling_outputs import ModelOutput
 from corpus.dataset import Batch
 from corpus.page import PageRenderer, PageStyle
 from neuronarrator import hub
+from neuronarrator.calibrate import Calibration
 from neuronarrator.language.chat import chat_ids, stack_rows
 from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
 from neuronarrator.language.prompts import TASK_INSTRUCTION, encode_answers
@@ -68,6 +69,7 @@ class VlmNarrator(nn.Module):
 
     Attributes:
         card: name, version, sha256 of the weights and description of the model, for reports.
+        calibration: of the confidence in its narratives; none is fitted for this kind.
         model_card: text of the card that is saved with the model; None: one without facts of a run.
 
     Raises:
@@ -93,6 +95,7 @@ class VlmNarrator(nn.Module):
             )
         self.n_image_tokens = (width // step) * (height // step)
         self.model_card: str | None = None
+        self.calibration: Calibration | None = None
         self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
 
     def _describe(self) -> str:

@@ -100,21 +100,18 @@ def find_device(device: str) -> str:
 def _predict(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from neuronarrator.calibrate import Calibration
     from neuronarrator.evaluate.sources import open_data
-    from neuronarrator.hub import find_model
     from neuronarrator.models import load_narrator
     from neuronarrator.predict import predict
 
     narrator = load_narrator(args.model, find_device(args.device))
-    calibration = Calibration.load(find_model(args.model))
     items = open_data(args.data, args.dataset, args.split).items
     with tqdm(desc="predict", unit="segment") as bar:
 
         def show(count: int) -> None:
             bar.update(count - bar.n)
 
-        skipped = predict(narrator, items, args.out, show, calibration)
+        skipped = predict(narrator, items, args.out, show)
     for name, why in skipped.items():
         print(f"skipped {name}: {why}", file=sys.stderr)
     print(args.out)

@@ -52,12 +52,14 @@ def test_the_narratives_part_is_untouched() -> None:
     recording = simulate(SimulationPreset(duration_s=200, events=events), 2).recording
     segments, defects = segment_recording(recording), (Defect("C3", 15.0, 2.0, "missing samples"),)
     plain = find_segments(segments, defects, Labels(30, "F", "rest"))
-    complete = find_complete(segments, defects, Labels(30, "F", "rest"), waveforms=())
+    complete = find_complete(segments, defects, Labels(30, "F", "rest"))
     assert [f.items for f in complete] == [f.items for f in plain]
     assert [f.artifacts for f in complete] == [f.artifacts for f in plain]
     assert [f.labels for f in complete] == [f.labels for f in plain]
     for mine, theirs in zip(complete, plain, strict=True):
         np.testing.assert_array_equal(mine.features.band_power_uv2, theirs.features.band_power_uv2)
+    marked = find_complete(segments, defects, waveforms=())  # by a detector that saw no eye movement
+    assert {a.kind for f in plain for a in f.artifacts} - {a.kind for f in marked for a in f.artifacts} == {"blink"}
 
 
 def test_every_detail_has_its_evidence() -> None:

@@ -267,6 +267,7 @@ def test_it_trains_from_its_experiment_and_is_evaluated(tmp_path: Path, monkeypa
             "--data.batches_per_epoch=2",
             "--data.num_workers=0",
             "--trainer.max_epochs=1",
+            f"--trainer.default_root_dir={tmp_path}",
             "--trainer.logger=false",
             "--trainer.callbacks=null",
             "--trainer.enable_checkpointing=false",

@@ -1,11 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from corpus.dataset import Batch
+from corpus.recording import Recording
+from neuronarrator.calibrate import Calibration
 from neuronarrator.language.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt
+from neuronarrator.narrate import narrate_recording
 from neuronarrator.narrator import Narrator, NarratorConfig
 
 
@@ -176,3 +180,21 @@ def test_a_prompt_without_room_for_an_answer_is_refused(narrator: Narrator, batc
     narrator.llm.config.max_position_embeddings = 20
     with pytest.raises(ValueError, match="expected at least 1; use a model of more positions"):
         narrator(batch)
+
+
+def test_a_calibration_travels_with_the_model_and_reaches_the_report(
+    narrator: Narrator, simulated: Recording, tmp_path: Path
+) -> None:
+    eye = np.eye(8).tolist()
+    distances = [float(i) for i in range(26)]
+    narrator.calibration = Calibration({}, 1.0, {"": 0.0}, (1.0, 0.0), [0.0] * 8, eye, distances, 0.1, 0.9)
+    narrator.save_pretrained(tmp_path)
+    loaded = Narrator.from_pretrained(tmp_path)
+    assert loaded.calibration == narrator.calibration
+    told = narrate_recording(loaded, simulated)
+    assert all(segment.confidence is not None for segment in told.segments)
+    first, sure = told.document["segments"][0], told.segments[0].confidence
+    assert sure is not None
+    assert first["confidence"] == sure.value
+    assert first["calibration"] == {"familiarity": sure.familiarity, "refer": sure.value < 0.9}
+    assert "for a human to read" in told.document["summary"]

@@ -31,6 +31,7 @@ class Narrator:
 
     def __init__(self) -> None:
         self.config, self.device, self.card = SimpleNamespace(history_k=2), "cpu", {"name": "small", "sha256": "0" * 64}
+        self.calibration: Any = None
 
     def generate(self, batch: Batch) -> list[Generation]:
         powers = batch.log_power[:, -1].mean(dim=(1, 2)).tolist()
@@ -183,7 +184,8 @@ def test_a_calibrated_model_says_how_sure_it_is(narrator: Any, items: list[Item]
         rows.append((told.text, row))
         return Confidence(0.25, (), 0.5, row > 0)
 
-    predict(narrator, items, tmp_path / "p.jsonl", calibration=SimpleNamespace(confidence=confidence))  # type: ignore[arg-type]
+    narrator.calibration = SimpleNamespace(confidence=confidence)
+    predict(narrator, items, tmp_path / "p.jsonl")
     lines = lines_of(tmp_path / "p.jsonl")
     assert [line["text"] for line in lines] == [text for text, _ in rows]
     assert {(line["calibrated"], line["familiarity"]) for line in lines} == {(0.25, 0.5)}

@@ -257,6 +257,19 @@ def test_no_history_and_nothing_measured() -> None:
     assert band_table(segment, {0: 0}).count("<svg") == 6
 
 
+def test_a_segment_of_which_the_model_is_unsure_says_so(tmp_path: Path) -> None:
+    document = make_document(2)
+    document["segments"][0] |= {"confidence": 0.21, "calibration": {"familiarity": 1.0, "refer": True}}
+    document["segments"][1] |= {"confidence": 0.97, "calibration": {"familiarity": 1.0, "refer": False}}
+    files = write_report(document, make_recording(2), make_maps(2), tmp_path)
+    page, text = (files[kind].read_text("utf-8") for kind in ("html", "md"))
+    assert page.count("for a human to read") == 1
+    assert "probability that every claim holds <b>0.21</b>" in page
+    assert "uncalibrated" not in page
+    assert "Probability that every claim holds 0.21; unsure, for a human to read" in text
+    assert "Probability that every claim holds 0.97\n" in text
+
+
 def test_document_without_segments_or_maps(tmp_path: Path) -> None:
     document = make_document(0)
     paths = write_report(document, make_recording(1), None, tmp_path)
