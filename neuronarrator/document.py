@@ -47,15 +47,19 @@ def summarise(segments: Sequence[NarratedSegment]) -> str:
     wrong = sum(claim.verdict == CONTRADICTED for claim in claims)
     flagged = sum(any(c.verdict == CONTRADICTED for c in s.claims) for s in segments)
     known = [s.confidence for s in segments if s.confidence is not None]
-    unsure = f" Of {sum(c.refer for c in known)} segments the model is unsure: they are for a human to read."
     dominant = join_names([f"{BAND_NAMES[b]} in {n}" for b, n in bands.most_common()])
     top = join_names([f"{name} in {n}" for name, n in tops.most_common(3)])
     artifacts = join_names([f"{kind} in {n}" for kind, n in kinds.most_common()]) if kinds else "none"
     return (
         f"{count} segments of 10 s. Dominant band: {dominant}. Highest-energy channel: {top}. Artifacts: {artifacts}. "
         f"The narratives make {len(claims)} checkable claims, of which the signal contradicts {wrong}, "
-        f"in {flagged} segments.{unsure if known else ''}"
+        f"in {flagged} segments.{_unsure(sum(c.refer for c in known)) if known else ''}"
     )
+
+
+def _unsure(count: int) -> str:
+    told = f"{count} segments: they are for a human to read" if count else "none of the segments"
+    return f" The model is unsure of {told}."
 
 
 def _recording(recording: Recording) -> dict[str, Any]:

@@ -197,4 +197,5 @@ def test_a_calibration_travels_with_the_model_and_reaches_the_report(
     assert sure is not None
     assert first["confidence"] == sure.value
     assert first["calibration"] == {"familiarity": sure.familiarity, "refer": sure.value < 0.9}
-    assert "for a human to read" in told.document["summary"]
+    unsure = sum(segment.confidence.refer for segment in told.segments if segment.confidence is not None)
+    assert f"The model is unsure of {unsure or 'none of the'} segments" in told.document["summary"]
