@@ -14,7 +14,7 @@ import numpy as np
 from corpus.datasets.base import DatasetCard
 from corpus.store.codec import describe_code
 from corpus.store.schema import BAND_EDGES_HZ, COLUMNS, SCHEMA_VERSION, recording_order, segment_id
-from corpus.store.write import ROW_GROUP_ROWS, TEMPORARY, atomic, open_part, schema, table_writer
+from corpus.store.write import ROW_GROUP_ROWS, TEMPORARY, atomic, open_part, read_columns, schema, table_writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,8 +121,7 @@ def _read_index(paths: Sequence[Path]) -> _Index:
 
     tables, part, row = [schema().empty_table().select(_LIGHT)], [], []
     for number, path in enumerate(paths):
-        with open_part(path, _LIGHT) as reader:
-            tables.append(reader.read_all().select(_LIGHT))
+        tables.append(read_columns(path, _LIGHT))
         part.append(np.full(len(tables[-1]), number))
         row.append(np.arange(len(tables[-1])))
     light = pa.concat_tables(tables)

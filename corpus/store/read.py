@@ -14,7 +14,7 @@ from corpus.splits import Candidate
 from corpus.store.assemble import DATA, MANIFEST, file_sha256
 from corpus.store.group import DecodedGroup
 from corpus.store.schema import SCHEMA_VERSION, Row, segment_id
-from corpus.store.write import open_part, schema
+from corpus.store.write import read_columns, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -229,16 +229,13 @@ def read_candidates(parts: Iterable[Path]) -> Iterator[Candidate]:
     """The segments of parts, as the cap wants to know them."""
     columns = ["dataset", "recording_id", "segment_index", "subject", "split", "history", "labels"]
     for path in parts:
-        with open_part(path, columns) as reader:
-            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        for batch in batches:
-            for row in batch.to_pylist():
-                where = row["dataset"], row["recording_id"]
-                yield Candidate(
-                    segment_id=segment_id(*where, row["segment_index"]),
-                    dataset=row["dataset"],
-                    subject=row["subject"],
-                    split=row["split"],
-                    values=tuple(dict.fromkeys(label["value"] for label in row["labels"])),
-                    history=tuple(segment_id(*where, past) for past in row["history"]),
-                )
+        for row in read_columns(path, columns).to_pylist():
+            where = row["dataset"], row["recording_id"]
+            yield Candidate(
+                segment_id=segment_id(*where, row["segment_index"]),
+                dataset=row["dataset"],
+                subject=row["subject"],
+                split=row["split"],
+                values=tuple(dict.fromkeys(label["value"] for label in row["labels"])),
+                history=tuple(segment_id(*where, past) for past in row["history"]),
+            )

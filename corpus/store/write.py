@@ -230,7 +230,7 @@ def open_part(path: Path, columns: Sequence[str] | None = None) -> Iterator["pa.
 
     Args:
         path: of the part.
-        columns: all of them, as a map of the file, or copies of a few.
+        columns: all of them, or a few.
 
     Raises:
         ValueError: something else, or a part of another schema.
@@ -238,9 +238,8 @@ def open_part(path: Path, columns: Sequence[str] | None = None) -> Iterator["pa.
     import pyarrow as pa
 
     chosen = None if columns is None else [schema().get_field_index(name) for name in columns]
-    opened = pa.memory_map(str(path)) if columns is None else pa.OSFile(str(path))
     wanted = schema() if chosen is None else pa.schema([schema().field(i) for i in sorted(chosen)])
-    with opened as source:
+    with pa.memory_map(str(path)) as source:
         reader, options = None, pa.ipc.IpcReadOptions(use_threads=False, included_fields=chosen)
         with suppress(pa.ArrowInvalid):
             reader = pa.ipc.open_file(source, options=options)
@@ -249,6 +248,16 @@ def open_part(path: Path, columns: Sequence[str] | None = None) -> Iterator["pa.
                 f"{path.name}: got no part of {SCHEMA_VERSION}, expected a file of write_part; build it again"
             )
         yield reader
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> "pa.Table":
+    """A few columns of a part; a batch holds on to all that was read with it, so each is copied out of its own."""
+    import pyarrow as pa
+
+    with open_part(path, columns) as reader:
+        batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
+        copies = [batch.take(pa.array(np.arange(len(batch)))) for batch in batches]
+        return pa.Table.from_batches(copies, reader.schema).select(list(columns))
 
 
 def table_writer(stream: BinaryIO) -> "pq.ParquetWriter":

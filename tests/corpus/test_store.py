@@ -28,6 +28,7 @@ from corpus.store import (
     verify,
     write_part,
 )
+from corpus.store.write import read_columns
 
 Rows = Callable[..., list[Row]]
 
@@ -109,6 +110,17 @@ def test_same_rows_give_the_same_bytes(tmp_path: Path, rows_of: Rows) -> None:
     assert write_part(rows, tmp_path / "a.arrow") == 4
     assert write_part(iter(rows), tmp_path / "b.arrow") == 4
     assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
+
+
+def test_a_few_columns_do_not_hold_on_to_the_signals_read_with_them(tmp_path: Path, rows_of: Rows) -> None:
+    rows = [replace(rows_of()[0], segment_index=i, signal_uv=np.ones((3, 20_000), np.float32)) for i in range(64)]
+    rows = [replace(row, ch_names=("C3", "Cz", "C4")) for row in rows]
+    write_part(rows, tmp_path / "a.arrow")
+    before = pa.total_allocated_bytes()
+    table = read_columns(tmp_path / "a.arrow", ["segment_index", "dataset"])
+    assert pa.total_allocated_bytes() - before < 0.05 * (tmp_path / "a.arrow").stat().st_size
+    assert table["segment_index"].to_pylist() == list(range(64))
+    assert table.column_names == ["segment_index", "dataset"]
 
 
 def test_interrupted_part_leaves_the_old_one_and_no_rest(tmp_path: Path, rows_of: Rows) -> None:
