@@ -152,8 +152,8 @@ def test_a_hanging_request_is_given_up_and_the_others_go_on(
 ) -> None:
     server = serve(found, for_one(question_of(found[0]), reply))
     begin = time.monotonic()
-    result = refine(found, teacher(server, timeout_s=0.3, retries=1), tmp_path)
-    assert time.monotonic() - begin < 3
+    result = refine(found, teacher(server, timeout_s=1.0, retries=1), tmp_path)
+    assert time.monotonic() - begin < 15
     assert result.sources == ("offline", *["teacher"] * 5)
     assert server.asked.count(question_of(found[0])) == 2
 
