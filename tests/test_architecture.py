@@ -40,7 +40,6 @@ OPTIONAL = {
     "braindecode",
     "deepspeed",
     "mne_bids",
-    "sklearn",
     "umap",
     "peft",
 }  # extras: in functions only

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from corpus.claims import parse_claims
 from corpus.dataset import collate
@@ -98,7 +99,6 @@ def fit_calibration(examples: Sequence[Example], risk: float = 0.1, folds: int =
 
     Raises:
         ValueError: too few persons, or nothing unsupported to learn from.
-        ImportError: scikit-learn is missing.
     """
     persons = sorted({example.subject for example in examples})
     wrong = sum(not all(example.supported) for example in examples)
@@ -166,12 +166,6 @@ def _fit(examples: Sequence[Example]) -> Calibration:
 
 def _logistic(inputs: np.ndarray, right: Sequence[bool]) -> tuple[list[float], float]:
     """Weights and intercept of scikit-learn's logistic regression, almost without a penalty."""
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError:
-        raise ImportError(
-            "got no scikit-learn, expected it to calibrate; run pip install 'neuronarrator[baselines]'"
-        ) from None
     model = LogisticRegression(C=10.0, max_iter=2000).fit(inputs, right)
     return model.coef_[0].tolist(), float(model.intercept_[0])
 

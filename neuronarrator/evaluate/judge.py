@@ -69,7 +69,7 @@ def judge(
 
     Raises:
         TeacherError: the endpoint cannot be used; what was answered stays in the cache.
-        ImportError: aiohttp or scikit-learn is missing.
+        ImportError: aiohttp is missing.
     """
     shown = blind(comparisons, seed)
     questions = {}

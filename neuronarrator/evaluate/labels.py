@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
 
 from corpus.claims import facts_of
 from corpus.labels import LABEL_TASKS, LabelTask
@@ -76,7 +80,6 @@ def evaluate_labels(
 
     Raises:
         ValueError: no segment with a label.
-        ImportError: scikit-learn is missing.
     """
     options = options or LabelOptions()
     skipped: dict[str, str] = {}
@@ -184,17 +187,7 @@ def probe(
 
     Raises:
         ValueError: a person stands on both sides.
-        ImportError: scikit-learn is missing.
     """
-    try:
-        from sklearn.feature_extraction import DictVectorizer
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-        from sklearn.pipeline import make_pipeline
-    except ImportError:
-        raise ImportError(
-            "got no scikit-learn, expected it for a probe; run pip install 'neuronarrator[baselines]'"
-        ) from None
     model = make_pipeline(DictVectorizer(), LogisticRegression(class_weight="balanced", max_iter=1000))
     seen, labels, subjects = _vectors(rows), [row.label for row in rows], [row.subject for row in rows]
     if others is None:

@@ -4,20 +4,11 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.metrics import cohen_kappa_score
 
 
 def cohen_kappa(first: Sequence[int], second: Sequence[int]) -> float | None:
-    """Cohen's kappa of two raters of the same items, by scikit-learn; None where neither ever varies.
-
-    Raises:
-        ImportError: scikit-learn is missing.
-    """
-    try:
-        from sklearn.metrics import cohen_kappa_score
-    except ImportError:
-        raise ImportError(
-            "got no scikit-learn, expected it for agreement; run pip install 'neuronarrator[baselines]'"
-        ) from None
+    """Cohen's kappa of two raters of the same items, by scikit-learn; None where neither ever varies."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one label on both sides: not defined
         kappa = float(cohen_kappa_score(first, second))

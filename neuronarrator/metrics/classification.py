@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
 
 from neuronarrator.metrics.bootstrap import percentiles
 
@@ -38,7 +39,6 @@ def label_scores(
 
     Raises:
         ValueError: nothing to score.
-        ImportError: scikit-learn is missing.
     """
     if not truth:
         raise ValueError("got no labelled segment, expected at least one: take another --data or --split")
@@ -74,12 +74,6 @@ def label_scores(
 
 def _scores(cells: Sequence[tuple[str, str]], counts: np.ndarray) -> dict[str, float | None]:
     """The four scores of a table of counts, one for each pair of a true and a stated label."""
-    try:
-        from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
-    except ImportError:
-        raise ImportError(
-            "got no scikit-learn, expected it for scores of labels; run pip install 'neuronarrator[baselines]'"
-        ) from None
     there = np.flatnonzero(counts).tolist()
     truth, told = ([cells[i][side] for i in there] for side in (0, 1))
 
