@@ -16,6 +16,7 @@ from corpus.recording import Recording
 from corpus.segment import HISTORY_K, SEGMENT_S, Segment
 
 SCALP_RADIUS_M = 0.08  # of the electrodes of the head's equator
+ALIKE_S = 40.0  # shorter recordings hold too few crops that differ
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Augmentation:
         spatial_gain: standard deviation of a log gain at the edge of the scalp, which falls evenly to its opposite at
             the other edge, along a random direction: one side or region becomes stronger.
         band_gain: standard deviation of a log gain of the spectrum that changes between history and crop.
+        alike: the crops are of one recording of at least `ALIKE_S` seconds and undergo the same: they differ by their
+            moment alone, as the segments of a recording do that are told apart when it is read.
     """
 
     no_history: float = 0.1
@@ -41,6 +44,7 @@ class Augmentation:
     channel_gain: float = 0.3
     spatial_gain: float = 0.0
     band_gain: float = 0.4
+    alike: float = 0.0
 
 
 class CropDataset(Dataset[Batch]):
@@ -101,8 +105,11 @@ class CropDataset(Dataset[Batch]):
         names = tuple(ch_names[i] for i in kept)
         segments: list[Segment] = []
         picks = []
-        for part in rng.choice(len(parts), size=self.batch_size, p=self._part_probability[layout]):
-            segments += self._crop(rng, parts[part], kept, names, len(segments))
+        drawn = rng.choice(len(parts), size=self.batch_size, p=self._part_probability[layout])
+        alike = self._are_alike(rng, parts[drawn[0]])
+        fate = int(rng.integers(2**31)) if alike else None
+        for part in drawn[:1].repeat(self.batch_size) if alike else drawn:
+            segments += self._crop(rng, parts[part], kept, names, len(segments), fate)
             picks.append(len(segments) - 1)
         if not self.narrate:
             return collate(segments, None, picks, self.history_k)
@@ -116,6 +123,12 @@ class CropDataset(Dataset[Batch]):
         batch.facts = [f.facts for f in found]
         batch.templates = [write_template(f) for f in found]
         return batch
+
+    def _are_alike(self, rng: np.random.Generator, part: tuple[np.ndarray, int, int]) -> bool:
+        """Whether a batch is to be of one recording, and this one is long enough."""
+        if self.augmentation is None or not self.augmentation.alike:
+            return False
+        return bool(rng.random() < self.augmentation.alike) and part[2] - part[1] >= ALIKE_S * self._sfreq
 
     def _pick_channels(self, rng: np.random.Generator, layout: int) -> np.ndarray:
         aug, count = self.augmentation, len(self._layouts[layout][0])
@@ -131,8 +144,9 @@ class CropDataset(Dataset[Batch]):
         kept: np.ndarray,
         names: tuple[str, ...],
         offset: int,
+        fate: int | None,
     ) -> list[Segment]:
-        """A random crop behind its history, as segments whose indices begin at `offset`."""
+        """A random crop behind its history, as segments from index `offset` on; `fate` seeds what it undergoes."""
         signal, start, stop = part
         aug, length = self.augmentation, self._length
         depth = min(self.history_k, (stop - start) // length - 1)
@@ -141,7 +155,8 @@ class CropDataset(Dataset[Batch]):
         begin = int(rng.integers(start, stop - (depth + 1) * length + 1))
         windows = signal[kept, begin : begin + (depth + 1) * length].reshape(len(kept), depth + 1, length)
         if aug is not None:
-            windows = _augment(rng, windows, aug, self._sfreq, names)
+            own = rng if fate is None else np.random.default_rng(fate)
+            windows = _augment(own, windows, aug, self._sfreq, names)
         return [
             Segment(
                 index=offset + i,

@@ -82,6 +82,17 @@ def test_augmented_crops_stay_consistent_with_their_text() -> None:
         assert torch.isfinite(batch.log_power).all()
 
 
+def test_crops_that_are_alike_differ_by_their_moment_alone() -> None:
+    def spread(duration_s: float, alike: float) -> list[float]:
+        flat = [Recording(np.full((16, round(duration_s * 200)), level, np.float32), 200.0, NAMES) for level in (1, 9)]
+        crops = CropDataset(flat, 8, 1, narrate=False, augmentation=Augmentation(band_gain=0.0, alike=alike))
+        return [float((crops[item].signal_uv / crops[item].signal_uv[:1]).sub(1).abs().max()) for item in range(6)]
+
+    assert max(spread(45.0, 1.0)) < 1e-5
+    assert min(spread(45.0, 0.0)) > 0.1
+    assert min(spread(35.0, 1.0)) > 0.1  # too short: its crops would be nearly the same
+
+
 def test_layouts_are_not_mixed_in_a_batch() -> None:
     other = Recording(make_recording().signal_uv[:3], 200.0, ("Fz", "Cz", "Pz"))
     dataset = CropDataset([make_recording(), other], 2, 20, narrate=False)
