@@ -28,8 +28,11 @@ lint: $(STAMP)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+# Those that take an hour or write a day of EEG are run by name.
+LONG := benchmarks/classifiers.py benchmarks/confidence.py benchmarks/long_recording.py
+
 bench: $(STAMP)
-	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out $(LONG),$(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python "$$script"; done
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
