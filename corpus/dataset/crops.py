@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
@@ -11,7 +12,7 @@ from corpus.dataset.batch import Batch, collate
 from corpus.describe import write_narrative, write_template
 from corpus.features import extract_features
 from corpus.findings import find
-from corpus.montage import electrode_positions
+from corpus.montage import electrode_positions, mirror_of
 from corpus.recording import Recording
 from corpus.segment import HISTORY_K, SEGMENT_S, Segment
 
@@ -34,6 +35,9 @@ class Augmentation:
         band_gain: standard deviation of a log gain of the spectrum that changes between history and crop.
         alike: the crops are of one recording of at least `ALIKE_S` seconds and undergo the same: they differ by their
             moment alone, as the segments of a recording do that are told apart when it is read.
+        mix: a stretch of another recording of the same layout is added, at most as strong: potentials add up, so this
+            is a head that nobody has, and its map is the sum of both maps.
+        mirror: left and right are exchanged, where the layout has both electrodes of every pair.
     """
 
     no_history: float = 0.1
@@ -45,6 +49,8 @@ class Augmentation:
     spatial_gain: float = 0.0
     band_gain: float = 0.4
     alike: float = 0.0
+    mix: float = 0.0
+    mirror: float = 0.0
 
 
 class CropDataset(Dataset[Batch]):
@@ -109,7 +115,7 @@ class CropDataset(Dataset[Batch]):
         alike = self._are_alike(rng, parts[drawn[0]])
         fate = int(rng.integers(2**31)) if alike else None
         for part in drawn[:1].repeat(self.batch_size) if alike else drawn:
-            segments += self._crop(rng, parts[part], kept, names, len(segments), fate)
+            segments += self._crop(rng, (layout, part), kept, names, len(segments), fate)
             picks.append(len(segments) - 1)
         if not self.narrate:
             return collate(segments, None, picks, self.history_k)
@@ -140,22 +146,27 @@ class CropDataset(Dataset[Batch]):
     def _crop(
         self,
         rng: np.random.Generator,
-        part: tuple[np.ndarray, int, int],
+        where: tuple[int, int],
         kept: np.ndarray,
         names: tuple[str, ...],
         offset: int,
         fate: int | None,
     ) -> list[Segment]:
         """A random crop behind its history, as segments from index `offset` on; `fate` seeds what it undergoes."""
-        signal, start, stop = part
+        layout, part = where
+        _, start, stop = self._layouts[layout][1][part]
         aug, length = self.augmentation, self._length
         depth = min(self.history_k, (stop - start) // length - 1)
         if aug is not None and rng.random() < aug.no_history:
             depth = int(rng.integers(0, depth + 1))
         begin = int(rng.integers(start, stop - (depth + 1) * length + 1))
-        windows = signal[kept, begin : begin + (depth + 1) * length].reshape(len(kept), depth + 1, length)
+        windows = self._windows(where, begin, depth + 1, kept)
         if aug is not None:
             own = rng if fate is None else np.random.default_rng(fate)
+            if aug.mix and own.random() < aug.mix:
+                windows = self._mix(own, rng, layout, windows, kept)
+            if aug.mirror and own.random() < aug.mirror:
+                windows = windows[list(_mirrored(names))]
             windows = _augment(own, windows, aug, self._sfreq, names)
         return [
             Segment(
@@ -169,6 +180,24 @@ class CropDataset(Dataset[Batch]):
             )
             for i in range(depth + 1)
         ]
+
+    def _windows(self, where: tuple[int, int], begin: int, count: int, kept: np.ndarray) -> np.ndarray:
+        """Consecutive windows of some channels of a recording, (C, count, T) in µV."""
+        signal = self._layouts[where[0]][1][where[1]][0]
+        return signal[kept, begin : begin + count * self._length].reshape(len(kept), count, self._length)
+
+    def _mix(
+        self, own: np.random.Generator, rng: np.random.Generator, layout: int, windows: np.ndarray, kept: np.ndarray
+    ) -> np.ndarray:
+        """Windows (C, K + 1, T) with those of another recording added: `own` says of which one and how strong."""
+        parts, count = self._layouts[layout][1], windows.shape[1]
+        other, share = int(own.choice(len(parts), p=self._part_probability[layout])), own.uniform(0.0, 1.0)
+        _, start, stop = parts[other]
+        room = stop - start - count * self._length
+        if room < 0:
+            return windows
+        added = self._windows((layout, other), start + int(rng.integers(room + 1)), count, kept)
+        return windows + share * windows.std() / max(float(added.std()), 1e-6) * added
 
 
 class EpochSampler(Sampler[int]):
@@ -187,6 +216,14 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         first = self.epoch * self.n_batches
         return iter(range(first, first + self.n_batches))
+
+
+@lru_cache(maxsize=256)
+def _mirrored(ch_names: tuple[str, ...]) -> tuple[int, ...]:
+    """For each channel the row of its homologue; all stay where they are if one has none."""
+    index = {name: row for row, name in enumerate(ch_names)}
+    rows = tuple(index.get(mirror_of(name) or name, -1) for name in ch_names)
+    return tuple(range(len(ch_names))) if -1 in rows else rows
 
 
 def _augment(

@@ -93,6 +93,33 @@ def test_crops_that_are_alike_differ_by_their_moment_alone() -> None:
     assert min(spread(35.0, 1.0)) > 0.1  # too short: its crops would be nearly the same
 
 
+def test_a_mixed_crop_is_a_sum_and_a_mirrored_one_exchanges_the_sides() -> None:
+    """Two recordings, each one pattern over the scalp: a crop is a weighted sum of both, or its mirror image."""
+    patterns = np.random.default_rng(0).normal(0, 20, (2, 16, 1)).astype(np.float32)
+    wave = np.sin(np.arange(13_000) * 0.3, dtype=np.float32)
+    plain = {"channel_gain": 0.0, "band_gain": 0.0, "drop_channels": 0.0}
+    crops = CropDataset(
+        [Recording(pattern * wave, 200.0, NAMES) for pattern in patterns],
+        batch_size=32,
+        n_batches=1,
+        narrate=False,
+        augmentation=Augmentation(**plain, mix=0.8, mirror=0.5),
+    )
+    found = crops[0].signal_uv.numpy()
+    shapes = np.linalg.svd(found[:, :, 100:400], full_matrices=False)[0][:, :, :2]  # the two patterns of each crop
+    swap = [i ^ 1 for i in range(16)]  # NAMES: odd, even, odd, even
+    left_out = [
+        [np.linalg.norm(basis.T - basis.T @ shape @ shape.T) / np.linalg.norm(basis) for shape in shapes]
+        for basis in (patterns[:, :, 0].T, patterns[:, swap, 0].T)
+    ]
+    strengths = np.linalg.svd(found[:, :, 100:400], compute_uv=False)
+    mixed = strengths[:, 1] > 1e-3 * strengths[:, 0]
+    assert 6 <= mixed.sum() < 26  # a recording may meet itself
+    told = np.array(left_out)[:, mixed]
+    assert (told.min(axis=0) < 1e-3).all()
+    assert 0 < (told.argmin(axis=0) == 1).sum() < mixed.sum()
+
+
 def test_layouts_are_not_mixed_in_a_batch() -> None:
     other = Recording(make_recording().signal_uv[:3], 200.0, ("Fz", "Cz", "Pz"))
     dataset = CropDataset([make_recording(), other], 2, 20, narrate=False)
