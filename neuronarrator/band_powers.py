@@ -22,7 +22,8 @@ def region_log_power(batch: Batch) -> tuple[Tensor, Tensor]:
     """
     if not batch.log_power.shape[-1]:
         raise ValueError(
-            "got a batch without log powers, expected them for band_power_weight; set narrate: true in the data section"
+            "got a batch without log powers, expected them for band_power_weight; use data of "
+            "NarrationDataModule or CorpusDataModule"
         )
     regions = spectrum_layout(batch.ch_names, batch.log_power.device).regions.to(batch.log_power.dtype)  # (R, C)
     counts = regions.sum(dim=1)

@@ -1,7 +1,6 @@
 """The command line: narrate recordings, evaluate models, simulate EEG, and train by the Lightning CLI."""
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from neuronarrator.commands.ablate import add_ablate
 from neuronarrator.commands.corpus import add_corpus_commands
 from neuronarrator.commands.detector import add_detector_command
 from neuronarrator.commands.models import add_model_commands, data_arguments, load_model, model_arguments
+from neuronarrator.commands.scores import scores_argument, show_scores
 from neuronarrator.version import __version__
 
 TRAINER_COMMANDS = ("fit", "validate")
@@ -80,7 +80,7 @@ def _add_evaluate(commands: Any) -> None:
     add_detector_command(whats)
     for parser in (retrieval, narratives, labels):
         data_arguments(parser)
-        parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores here")
+        scores_argument(parser)
         model_arguments(parser)
         parser.set_defaults(run=_evaluate)
     for parser in (narratives, labels):
@@ -166,13 +166,7 @@ def _evaluate(args: argparse.Namespace) -> int:
             chosen = evaluate.NarrativeOptions(bertscore=args.bertscore)
             scores = evaluate.evaluate_narratives(told, args.data, **where, options=chosen)
             shown = table.format_narratives(scores)
-    print(shown, file=sys.stderr if args.json is None else sys.stdout)
-    text = json.dumps(scores, indent=2)
-    if args.json is None:
-        print(text)
-    else:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n")
+    show_scores(scores, shown, args.json)
     return 0
 
 

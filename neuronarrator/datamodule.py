@@ -2,18 +2,18 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import lightning as L
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from corpus.dataset import Augmentation, Batch, CropDataset, EpochSampler, NarrationDataset, segment_batches
+from corpus.dataset import Augmentation, Batch, CropDataset, NarrationDataset, segment_batches
 from corpus.datasets import Entry
 from corpus.findings import find_recording
 from corpus.preprocess import preprocess
 from corpus.recording import Recording, RecordingError
 from corpus.simulate import random_preset, simulate
+from neuronarrator.epoch_datamodule import EpochDataModule
 from neuronarrator.source import Source
 
 
@@ -30,7 +30,7 @@ class BatchList(Dataset[Batch]):
         return self.batches[item]
 
 
-class NarrationDataModule(L.LightningDataModule):
+class CropDataModule(EpochDataModule):
     """Random ten-second crops of the training recordings and of simulated ones; validation segments in order.
 
     Args:
@@ -39,11 +39,15 @@ class NarrationDataModule(L.LightningDataModule):
         batch_size: B.
         batches_per_epoch: training batches an epoch.
         history_k: K.
-        narrate: make reference narratives (not needed for alignment).
         augmentation: of the training crops.
         seed: of crops and simulation.
         num_workers: of the training loader.
+
+    Attributes:
+        narrate: whether crops come with their reference narratives; alignment and pretraining need none.
     """
+
+    narrate: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -52,7 +56,6 @@ class NarrationDataModule(L.LightningDataModule):
         batch_size: int = 32,
         batches_per_epoch: int = 200,
         history_k: int = 2,
-        narrate: bool = True,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         num_workers: int = 0,
@@ -60,11 +63,10 @@ class NarrationDataModule(L.LightningDataModule):
         super().__init__()
         self.save_hyperparameters(ignore=["sources", "augmentation"])
         self.sources, self.augmentation = sources, augmentation
-        self._epoch = 0
 
     def setup(self, stage: str | None = None) -> None:
         """Read and preprocess every recording once; they stay in memory."""
-        if hasattr(self, "train_crops"):
+        if hasattr(self, "train_batches"):
             return
         train = [(source, entry) for source in self.sources for entry in source.entries("train")]
         val = [(source, entry) for source in self.sources for entry in source.entries("val")]
@@ -78,13 +80,13 @@ class NarrationDataModule(L.LightningDataModule):
         seed = self.hparams["seed"]
         loaded = list(_load(train, "training recordings"))
         simulated = self._simulate(seed, self.hparams["simulated"])
-        self.train_crops = CropDataset(
+        self.train_batches = CropDataset(
             [*(recording for _, recording in loaded), *simulated],
             batch_size=self.hparams["batch_size"],
             n_batches=self.hparams["batches_per_epoch"],
             seed=seed,
             history_k=self.hparams["history_k"],
-            narrate=self.hparams["narrate"],
+            narrate=self.narrate,
             augmentation=self.augmentation,
             weights=[*(source.weight for source, _ in loaded), *[1.0] * len(simulated)],
         )
@@ -101,28 +103,11 @@ class NarrationDataModule(L.LightningDataModule):
         seeds = range(seed, seed + count)
         return [preprocess(simulate(random_preset(s), s).recording) for s in tqdm(seeds, desc="simulation")]
 
-    def train_dataloader(self) -> DataLoader:
-        """Random crops, new ones each epoch."""
-        sampler = EpochSampler(len(self.train_crops))
-        sampler.set_epoch(self._epoch)
-        return DataLoader(self.train_crops, None, sampler=sampler, num_workers=self.hparams["num_workers"])
 
-    def state_dict(self) -> dict[str, int]:
-        """The epoch that comes next: Lightning tells the sampler of a resumed run too late."""
-        trainer: Any = self.trainer
-        return {"epoch": trainer.fit_loop.epoch_progress.current.processed}
+class NarrationDataModule(CropDataModule):
+    """The same crops with their reference narratives, for stage 2 and what else learns from them."""
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on with the crops of that epoch."""
-        self._epoch = state["epoch"]
-
-    def val_dataloader(self) -> DataLoader:
-        """Segments in order."""
-        return DataLoader(self.val_batches, batch_size=None)
-
-    def transfer_batch_to_device(self, batch: Batch, device: object, dataloader_idx: int) -> Batch:
-        """Batches know how to move themselves."""
-        return batch.to(device)  # type: ignore[arg-type]
+    narrate = True
 
 
 def _load(chosen: Sequence[tuple[Source, Entry]], what: str) -> Iterator[tuple[Source, Recording]]:
@@ -134,7 +119,7 @@ def _load(chosen: Sequence[tuple[Source, Entry]], what: str) -> Iterator[tuple[S
             warnings.warn(f"left out of {what}: {error}", stacklevel=2)
 
 
-class CorpusDataModule(L.LightningDataModule):
+class CorpusDataModule(EpochDataModule):
     """The segments of a corpus on disk, with its own sides (`neuronarrator corpus build`).
 
     Args:
@@ -142,29 +127,41 @@ class CorpusDataModule(L.LightningDataModule):
         batch_size: B.
         history_k: K, at most that of the corpus.
         num_workers: of each loader.
+        group_by_length: train on batches of narratives of like length, drawn anew each epoch. Less padding is computed,
+            but segments are read out of order, and neighbours no longer share a batch; off, a batch holds neighbours.
+        seed: of these batches and their order.
     """
 
-    def __init__(self, corpus: str, batch_size: int = 32, history_k: int = 2, num_workers: int = 0) -> None:
+    def __init__(
+        self,
+        corpus: str,
+        batch_size: int = 32,
+        history_k: int = 2,
+        num_workers: int = 0,
+        group_by_length: bool = False,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
 
-    def _loader(self, side: str, shuffle: bool) -> DataLoader:
+    def _side(self, side: str, **grouping: Any) -> NarrationDataset:
         wanted = {key: self.hparams[key] for key in ("corpus", "batch_size", "history_k")}
-        dataset = NarrationDataset(**wanted, split=side)
-        return DataLoader(dataset, None, shuffle=shuffle, num_workers=self.hparams["num_workers"])
+        return NarrationDataset(**wanted, split=side, **grouping)
+
+    def _loader(self, side: str, shuffle: bool = False) -> DataLoader:
+        return DataLoader(self._side(side), None, shuffle=shuffle, num_workers=self.hparams["num_workers"])
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the training side, in another order each epoch."""
-        return self._loader("train", shuffle=True)
+        if not self.hparams["group_by_length"]:
+            return self._loader("train", shuffle=True)
+        self.train_batches = self._side("train", group_by_length=True, seed=self.hparams["seed"])
+        return super().train_dataloader()
 
     def val_dataloader(self) -> DataLoader:
         """Batches of the validation side, in order."""
-        return self._loader("val", shuffle=False)
+        return self._loader("val")
 
     def test_dataloader(self) -> DataLoader:
         """Batches of the test side, in order."""
-        return self._loader("test", shuffle=False)
-
-    def transfer_batch_to_device(self, batch: Batch, device: object, dataloader_idx: int) -> Batch:
-        """Batches know how to move themselves."""
-        return batch.to(device)  # type: ignore[arg-type]
+        return self._loader("test")

@@ -11,7 +11,7 @@ from corpus.describe import BAND_NAMES
 from corpus.features import REGIONS, homologous_pairs
 from corpus.montage import region_of
 from encoders.spectrum import Layout, Ranking
-from neuronarrator.language.prompts import pad
+from neuronarrator.language.chat import pad
 
 
 @lru_cache(maxsize=64)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpus.datasets.base import DatasetCard
+from corpus.store.arrow import schema
 from corpus.store.codec import describe_code
 from corpus.store.schema import BAND_EDGES_HZ, COLUMNS, SCHEMA_VERSION, recording_order, segment_id
-from corpus.store.write import ROW_GROUP_ROWS, TEMPORARY, atomic, open_part, read_columns, schema, table_writer
+from corpus.store.write import ROW_GROUP_ROWS, TEMPORARY, atomic, open_part, read_columns, table_writer
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The rows of a row group as records: the inverse of `corpus.store.write.batch_of`."""
+"""The rows of a row group as records: the inverse of `corpus.store.arrow.batch_of`."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ class DecodedGroup:
     """The rows of a row group; what is decoded of them stays, except their signals.
 
     Args:
-        table: of `corpus.store.write.schema`.
+        table: of `corpus.store.arrow.schema`.
     """
 
     def __init__(self, table: "pa.Table") -> None:

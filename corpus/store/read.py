@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpus.splits import Candidate
+from corpus.store.arrow import schema
 from corpus.store.assemble import DATA, MANIFEST, file_sha256
 from corpus.store.group import DecodedGroup
 from corpus.store.schema import SCHEMA_VERSION, Row, segment_id
-from corpus.store.write import read_columns, schema
+from corpus.store.write import read_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,11 +130,15 @@ class CorpusReader:
 
     def layouts(self) -> Iterator[tuple[str, ...]]:
         """Channel names of the selected segments, in order."""
+        yield from map(tuple, self.column("ch_names"))
+
+    def column(self, name: str) -> Iterator[Any]:
+        """The values of a column of `corpus.store.schema.COLUMNS` of the selected segments, in order."""
         import pyarrow.parquet as pq
 
         paths = [self.path / entry["path"] for entry in self.manifest["files"]]
-        names = [n for path in paths for n in pq.read_table(path, columns=["ch_names"])["ch_names"].to_pylist()]
-        yield from (tuple(names[row]) for row in self._index.selected)
+        values = [value for path in paths for value in pq.read_table(path, columns=[name])[name].to_pylist()]
+        yield from (values[row] for row in self._index.selected)
 
     @cached_property
     def _index(self) -> "_RowIndex":

@@ -1,10 +1,10 @@
 """`neuronarrator evaluate detector`: the waveform detector on simulated persons or on recordings of experts."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from neuronarrator.commands.scores import scores_argument, show_scores
 
 
 def add_detector_command(whats: Any) -> None:
@@ -15,7 +15,7 @@ def add_detector_command(whats: Any) -> None:
     )
     parser.add_argument("--dataset", metavar="NAME", help="PATH holds this dataset as published, such as dreams")
     parser.add_argument("--persons", type=int, default=200, help="simulated persons, a minute each (default: 200)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores here")
+    scores_argument(parser)
     parser.add_argument(
         "--model", default="tiny", metavar="NAME|PATH", help="detector; default: tiny, which is shipped"
     )
@@ -29,11 +29,5 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     detector = WaveformDetector.from_pretrained(args.model, device=args.device)
     scores = evaluate_detector(detector, args.data, args.dataset, args.persons)
-    print(format_detector(scores), file=sys.stderr if args.json is None else sys.stdout)
-    text = json.dumps(scores, indent=2)
-    if args.json is None:
-        print(text)
-    else:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n")
+    show_scores(scores, format_detector(scores), args.json)
     return 0

@@ -2,22 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from corpus.dataset import EpochSampler
 from corpus.montage import mirror_of
 from corpus.preprocess import NEURONARRATOR, PreprocessPreset, preprocess
 from corpus.recording import Recording
 from corpus.simulate import Box, detector_preset, simulate
 from corpus.waveforms import MIN_PART, MIN_PART_S
 from encoders.waveform import ELECTRODES, N_TIMES, SFREQ, WAVEFORM_KINDS
+from neuronarrator.epoch_datamodule import EpochDataModule
 
 VAL_SEED, TEST_SEED = 10_000_000, 20_000_000
 """First seeds of the simulated persons of validation and of tests; those of training count from the run's seed."""
@@ -236,7 +234,7 @@ class _Batches(Dataset[DetectionBatch]):
         return collate_windows(self.windows[item * self.batch_size : (item + 1) * self.batch_size])
 
 
-class DetectionDataModule(L.LightningDataModule):
+class DetectionDataModule(EpochDataModule):
     """Crops of simulated persons for training, segments of others for validation.
 
     Args:
@@ -264,40 +262,15 @@ class DetectionDataModule(L.LightningDataModule):
         super().__init__()
         self.save_hyperparameters(ignore=["augmentation"])
         self.augmentation = augmentation
-        self._epoch = 0
 
     def setup(self, stage: str | None = None) -> None:
         """Simulate the persons of validation once; those of training come as they are asked for."""
-        if hasattr(self, "train_crops"):
+        if hasattr(self, "train_batches"):
             return
         wanted = {key: self.hparams[key] for key in ("recordings", "fresh", "batch_size", "seed")}
-        self.train_crops = CropPool(
+        self.train_batches = CropPool(
             **wanted, n_batches=self.hparams["batches_per_epoch"], augmentation=self.augmentation
         )
         seeds = range(VAL_SEED, VAL_SEED + self.hparams["val_recordings"])
         windows = [w for seed in tqdm(seeds, desc="validation") for w in segment_windows(simulate_labelled(seed))]
         self.val_batches = _Batches(windows, self.hparams["batch_size"])
-
-    def train_dataloader(self) -> DataLoader:
-        """Random crops, new ones each epoch."""
-        sampler = EpochSampler(len(self.train_crops))
-        sampler.set_epoch(self._epoch)
-        workers = self.hparams["num_workers"]
-        return DataLoader(self.train_crops, None, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
-
-    def state_dict(self) -> dict[str, int]:
-        """The epoch that comes next: Lightning tells the sampler of a resumed run too late."""
-        trainer: Any = self.trainer
-        return {"epoch": trainer.fit_loop.epoch_progress.current.processed}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on with the crops of that epoch."""
-        self._epoch = state["epoch"]
-
-    def val_dataloader(self) -> DataLoader:
-        """Segments in order."""
-        return DataLoader(self.val_batches, batch_size=None)
-
-    def transfer_batch_to_device(self, batch: DetectionBatch, device: object, dataloader_idx: int) -> DetectionBatch:
-        """Batches know how to move themselves."""
-        return batch.to(device)  # type: ignore[arg-type]

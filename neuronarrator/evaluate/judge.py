@@ -4,16 +4,16 @@ Any OpenAI-compatible endpoint. The judge sees two descriptions, not which is th
 and says on each axis whether they agree; all systems stand in one random order.
 """
 
-import asyncio
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from corpus.refine.cache import Answer, AnswerCache, content_key
-from corpus.refine.client import NoAnswerError, Teacher, TeacherClient
+from corpus.refine.client import Teacher
+from corpus.refine.run import Asking, run_asking
 from neuronarrator.evaluate.blinding import QUESTIONS, Blinded, Comparison, blind
 from neuronarrator.evaluate.narrative_scores import Scorer
 from neuronarrator.metrics.agreement import cohen_kappa
@@ -68,16 +68,16 @@ def judge(
         first, which a judge without a bias of place makes equal. "config".
 
     Raises:
-        TeacherError: the endpoint cannot be used; what was answered stays in the cache.
+        TeacherError: the endpoint cannot be used, or leaves several questions in a row without an answer; what was
+            answered stays in the cache.
         ImportError: aiohttp is missing.
     """
     shown = blind(comparisons, seed)
-    questions = {}
-    for item in shown:
-        messages = judge_messages(item)
-        questions[content_key(teacher.body(messages))] = messages
-    answers = _ask(questions, teacher, AnswerCache(cache_dir))
-    found = {item: _verdict(answers.get(content_key(teacher.body(judge_messages(item))))) for item in shown}
+    messages = [judge_messages(item) for item in shown]
+    keys = [content_key(teacher.body(item)) for item in messages]
+    asking = Asking(teacher, AnswerCache(cache_dir), Counter(keys), None)
+    run_asking(asking, dict(zip(keys, messages, strict=True)))
+    found = {item: _verdict(asking.answer(key)) for item, key in zip(shown, keys, strict=True)}
     judged = {item: verdict for item, verdict in found.items() if verdict is not None}
     scorer = Scorer(resamples, seed)
     systems = {}
@@ -125,32 +125,3 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _verdict(answer: Answer | None) -> dict[str, int] | None:
     return None if answer is None else parse_verdict(answer.text)
-
-
-def _ask(questions: Mapping[str, list[dict[str, str]]], teacher: Teacher, cache: AnswerCache) -> dict[str, Answer]:
-    """The answers by content key, from the cache or the endpoint; a question without an answer is left out."""
-    answers = {key: answer for key in questions if (answer := cache.get(key)) is not None}
-    pending = [(key, messages) for key, messages in questions.items() if key not in answers]
-
-    async def work(client: TeacherClient, queue: Iterator[tuple[str, list[dict[str, str]]]]) -> None:
-        for key, messages in queue:
-            try:
-                answers[key] = await client.ask(messages)
-            except NoAnswerError:
-                continue
-            cache.put(key, answers[key])
-
-    async def ask_all() -> None:
-        queue = iter(pending)
-        async with TeacherClient(teacher) as client:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(min(teacher.concurrency, len(pending))):
-                        group.create_task(work(client, queue))
-            except ExceptionGroup as errors:
-                raise errors.exceptions[0] from None
-
-    if pending:  # in a thread of its own: a notebook has an event loop already
-        with ThreadPoolExecutor(1) as executor:
-            executor.submit(lambda: asyncio.run(ask_all())).result()
-    return answers

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from neuronarrator.language.prompts import IGNORE_INDEX
+IGNORE_INDEX = -100  # of a label that does not count in the loss, by PyTorch's default
 
 
 def chat_ids(tokenizer: PreTrainedTokenizerBase, said: Sequence[str]) -> list[int]:
@@ -22,6 +22,24 @@ def chat_ids(tokenizer: PreTrainedTokenizerBase, said: Sequence[str]) -> list[in
     messages = [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(said)]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def pad(sequences: Sequence[Sequence[int]], pad_id: int, left: bool = False) -> tuple[Tensor, Tensor]:
+    """Token ids filled up to one length: ids (B, N) and mask (B, N), true on tokens.
+
+    Args:
+        sequences: of token ids.
+        pad_id: fills up.
+        left: fill up before the tokens, not behind them.
+    """
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), pad_id)
+    mask = torch.zeros(len(sequences), longest, dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        first = longest - len(sequence) if left else 0
+        ids[row, first : first + len(sequence)] = torch.tensor(sequence)
+        mask[row, first : first + len(sequence)] = True
+    return ids, mask
 
 
 def stack_rows(
@@ -39,13 +57,10 @@ def stack_rows(
         learnt.
     """
     wholes = prompts if answers is None else [[*p, *a] for p, a in zip(prompts, answers, strict=True)]
-    longest = max(map(len, wholes))
-    ids = torch.full((len(wholes), longest), pad_id)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORE_INDEX)
-    for i, (prompt, whole) in enumerate(zip(prompts, wholes, strict=True)):
-        first = longest - len(whole) if answers is None else 0
-        ids[i, first : first + len(whole)] = torch.tensor(whole)
-        mask[i, first : first + len(whole)] = 1
-        labels[i, len(prompt) : len(whole)] = ids[i, len(prompt) : len(whole)]
-    rows = {"input_ids": ids, "attention_mask": mask}
-    return rows if answers is None else rows | {"labels": labels}
+    ids, mask = pad(wholes, pad_id, left=answers is None)
+    rows = {"input_ids": ids, "attention_mask": mask.long()}
+    if answers is None:
+        return rows
+    for row, prompt in enumerate(prompts):
+        mask[row, : len(prompt)] = False
+    return rows | {"labels": ids.masked_fill(~mask, IGNORE_INDEX)}

@@ -1,4 +1,4 @@
-"""The prompt of the narrator as pure functions: ChatML with placeholders, splicing, label masking, padding.
+"""The prompt of the narrator as pure functions: ChatML with placeholders, splicing, label masking.
 
 Sequence (NeuroNarrator, Eq. 6): history embeddings, current signal, current topomap, instruction. A placeholder token
 stands for each soft prompt; its embedding is replaced.
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-IGNORE_INDEX = -100
+from neuronarrator.language.chat import IGNORE_INDEX, chat_ids
+
 PLACEHOLDERS = {
     "history": "<|eeg_history|>",
     "signal": "<|eeg|>",
@@ -46,9 +47,7 @@ def build_prompt(
     soft = "".join(PLACEHOLDERS[name] * counts[name] for name in SEQUENCE if counts.get(name))
     said = [part for turn in turns for part in turn] + [task]
     said[0] = f"{soft}{STATE_SPACE_INSTRUCTION} {said[0]}"
-    messages = [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(said)]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    return chat_ids(tokenizer, said)
 
 
 def encode_answers(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
@@ -87,17 +86,6 @@ def splice(prompt_embeds: Tensor, prompt_ids: Tensor, placeholder_ids: Tensor, s
     embeds = prompt_embeds.expand(len(soft_prompts), -1, -1).clone()
     embeds[:, where] = soft_prompts.to(embeds.dtype)
     return embeds
-
-
-def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Right-pad token ids: ids (B, N) and attention mask (B, N), true on tokens."""
-    length = max(len(s) for s in sequences)
-    ids = torch.full((len(sequences), length), pad_id)
-    mask = torch.zeros(len(sequences), length, dtype=torch.bool)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.tensor(sequence)
-        mask[row, : len(sequence)] = True
-    return ids, mask
 
 
 def mask_labels(answer_ids: Tensor, answer_mask: Tensor, prompt_length: int) -> Tensor:

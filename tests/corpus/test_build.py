@@ -101,7 +101,10 @@ def test_workers_change_nothing(recordings: Path, corpus: Path, tmp_path: Path) 
 def test_a_build_killed_in_the_middle_ends_like_an_undisturbed_one(
     recordings: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    code = f"from corpus.build import *; build_corpus([('folder', Path({str(recordings)!r}))], Path({str(tmp_path)!r}))"
+    code = (
+        "from pathlib import Path\nfrom corpus.build import build_corpus\n"
+        f"build_corpus([('folder', Path({str(recordings)!r}))], Path({str(tmp_path)!r}))"
+    )
     started = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120
     while len(list((tmp_path / PARTS).glob("*.json"))) < 2 and time.monotonic() < deadline:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from corpus.build import build_corpus
 from corpus.dataset import NarrationDataset, segment_batches
+from corpus.dataset.stored import POOL_BATCHES, group_by_length
 from corpus.findings import find_recording
 from corpus.preprocess import load_recording
 from corpus.simulate import SimulationPreset, simulate, write_edf
@@ -50,3 +52,38 @@ def test_less_history_may_be_asked_for(corpus: Path) -> None:
     batch = NarrationDataset(corpus / "corpus", batch_size=8, history_k=1)[0]
     assert batch.history_mask.shape == (5, 1)
     assert batch.history_mask[:, 0].tolist() == [False, True, True, True, True]
+
+
+def test_batches_grouped_by_length_are_drawn_in_pools_and_sorted_in_each() -> None:
+    lengths = np.random.default_rng(1).integers(100, 900, size=2 * POOL_BATCHES * 4 + 5)
+    groups = group_by_length(lengths, 4, np.random.default_rng(0))
+    assert [len(group) for group in groups] == [4] * 2 * POOL_BATCHES + [4, 1]
+    assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
+    for start in range(0, len(groups), POOL_BATCHES):
+        pool = np.concatenate(groups[start : start + POOL_BATCHES])
+        assert (np.diff(lengths[pool]) >= 0).all()
+        assert len(pool) < 8 or sorted(pool) != list(range(pool.min(), pool.max() + 1))  # drawn, not neighbours
+    again = group_by_length(lengths, 4, np.random.default_rng(0))
+    assert all(np.array_equal(one, other) for one, other in zip(groups, again, strict=True))
+
+
+def test_grouped_epochs_hold_every_segment_once_in_another_order(corpus: Path) -> None:
+    def epoch(number: int, **words: int) -> list[list[tuple[str, ...]]]:
+        dataset = NarrationDataset(corpus / "corpus", batch_size=2, group_by_length=True, **words)
+        batches = [dataset[number * len(dataset) + i] for i in range(len(dataset))]
+        assert {len(batch.ch_names) for batch in batches} == {5, 6}
+        return [[(*batch.ch_names, text) for text in batch.narratives] for batch in batches]
+
+    def count(text: str) -> int:
+        return len(re.sub(r"([^\w\s])", r" \1 ", text).split())
+
+    stored = NarrationDataset(corpus / "corpus", batch_size=10)
+    expected = sorted((*batch.ch_names, text) for batch in (stored[0], stored[1]) for text in batch.narratives)
+    assert len(expected) == 10
+    assert all(sorted(row for batch in epoch(number) for row in batch) == expected for number in range(3))
+    assert epoch(1) == epoch(1)
+    assert epoch(0) != epoch(1) != epoch(1, seed=1)
+    for names in (5, 6):  # no batch reaches into the lengths of another one
+        spans = sorted([count(row[-1]) for row in batch] for batch in epoch(2) if len(batch[0]) == names + 1)
+        flat = [length for span in spans for length in span]
+        assert flat == sorted(flat)

@@ -1,5 +1,6 @@
 """A narrator with random weights, small enough for every test."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,6 +41,22 @@ def tokenizer() -> PreTrainedTokenizerBase:
 def narrator(tokenizer: PreTrainedTokenizerBase) -> Narrator:
     torch.manual_seed(0)
     return Narrator(NarratorConfig(llm=SMALL_LLM, max_new_tokens=24), tokenizer).eval()
+
+
+@pytest.fixture
+def lively(tokenizer: PreTrainedTokenizerBase) -> Callable[[int], Narrator]:
+    """Makes a narrator of so many tokens that does not repeat its last one for ever, as with tied embeddings."""
+
+    def make(max_new_tokens: int) -> Narrator:
+        config = NarratorConfig(llm={**SMALL_LLM, "tie_word_embeddings": False}, max_new_tokens=max_new_tokens)
+        torch.manual_seed(0)
+        made = Narrator(config, tokenizer).eval()
+        for parameter in made.llm.parameters():
+            if parameter.ndim == 2:
+                torch.nn.init.normal_(parameter, std=0.15)
+        return made
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,15 +16,8 @@ from neuronarrator.narrator import Narrator, NarratorConfig
 
 
 @pytest.fixture
-def narrator(narrator: Narrator) -> Narrator:
-    """One that does not repeat its last token for ever, as small random models with tied embeddings do."""
-    config = NarratorConfig(llm={**narrator.config.llm, "tie_word_embeddings": False}, max_new_tokens=24)
-    torch.manual_seed(0)
-    lively = Narrator(config, narrator.tokenizer).eval()
-    for parameter in lively.llm.parameters():
-        if parameter.ndim == 2:
-            torch.nn.init.normal_(parameter, std=0.15)
-    return lively
+def narrator(lively: Callable[[int], Narrator]) -> Narrator:
+    return lively(24)
 
 
 def plain_generate(narrator: Narrator, batch: Batch, **options: object) -> Tensor:

@@ -173,6 +173,11 @@ def test_a_judge_that_cannot_be_used_ends_the_run(serve: Callable[..., Judge], t
         ask(serve(lambda *_: (401, "")), tmp_path)
 
 
+def test_a_judge_that_never_answers_is_given_up(serve: Callable[..., Judge], tmp_path: Path) -> None:
+    with pytest.raises(TeacherError, match="no answer between them"):
+        ask(serve(lambda *_: (400, "")), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [

@@ -2,15 +2,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from neuronarrator.language.prompts import (
-    IGNORE_INDEX,
-    PLACEHOLDERS,
-    build_prompt,
-    encode_answers,
-    mask_labels,
-    pad,
-    splice,
-)
+from neuronarrator.language.chat import IGNORE_INDEX, chat_ids, pad, stack_rows
+from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt, encode_answers, mask_labels, splice
 from neuronarrator.language.tokenizer import sample_narratives
 
 
@@ -70,6 +63,27 @@ def test_loss_is_on_answer_tokens_only() -> None:
     assert ids.tolist() == [[4, 5, 2], [6, 2, 0]]
     labels = mask_labels(ids, mask, prompt_length=2)
     assert labels.tolist() == [[IGNORE_INDEX, IGNORE_INDEX, 4, 5, 2], [IGNORE_INDEX, IGNORE_INDEX, 6, 2, IGNORE_INDEX]]
+
+
+def test_rows_to_learn_are_padded_behind_and_rows_to_continue_before() -> None:
+    rows = stack_rows([[7, 8], [9]], [[4, 2], [5, 6, 2]], pad_id=0)
+    assert rows["input_ids"].tolist() == [[7, 8, 4, 2], [9, 5, 6, 2]]
+    assert rows["labels"].tolist() == [[IGNORE_INDEX, IGNORE_INDEX, 4, 2], [IGNORE_INDEX, 5, 6, 2]]
+    rows = stack_rows([[7, 8], [9]], [[4], [5, 0, 2]], pad_id=0)  # a token of the padding's id counts
+    assert rows["input_ids"].tolist() == [[7, 8, 4, 0], [9, 5, 0, 2]]
+    assert rows["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert rows["labels"].tolist() == [[IGNORE_INDEX, IGNORE_INDEX, 4, IGNORE_INDEX], [IGNORE_INDEX, 5, 0, 2]]
+    rows = stack_rows([[7, 8], [9]], None, pad_id=0)
+    assert rows["input_ids"].tolist() == [[7, 8], [0, 9]]
+    assert rows["attention_mask"].tolist() == [[1, 1], [0, 1]]
+    assert rows.keys() == {"input_ids", "attention_mask"}
+
+
+def test_a_prompt_is_a_chat_that_ends_where_the_answer_begins(tokenizer: PreTrainedTokenizerBase) -> None:
+    turns = [("user", "alpha"), ("assistant", "left"), ("user", "artifacts")]
+    said = "".join(f"<|im_start|>{role}\n{content}<|im_end|>\n" for role, content in turns)
+    expected = tokenizer(f"{said}<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
+    assert chat_ids(tokenizer, ["alpha", "left", "artifacts"]) == expected
 
 
 def test_tokenizer_repeats_every_narrative(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -1,6 +1,7 @@
 """What is sent to vLLM and what is made of its answers; the engine is one of ours that takes the same arguments."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from corpus.dataset import Batch
 from neuronarrator.language.generation import ALTERNATIVES
 from neuronarrator.language.serve import VllmNarrator
-from neuronarrator.narrator import Narrator, NarratorConfig
+from neuronarrator.narrator import Narrator
 
 
 class Engine:
@@ -45,15 +46,9 @@ class Engine:
 
 
 @pytest.fixture
-def narrator(narrator: Narrator) -> Narrator:
+def narrator(lively: Callable[[int], Narrator]) -> Narrator:
     """One that ends in the middle of some rows."""
-    config = NarratorConfig(llm={**narrator.config.llm, "tie_word_embeddings": False}, max_new_tokens=6)
-    torch.manual_seed(0)
-    lively = Narrator(config, narrator.tokenizer).eval()
-    for parameter in lively.llm.parameters():
-        if parameter.ndim == 2:
-            torch.nn.init.normal_(parameter, std=0.15)
-    return lively
+    return lively(6)
 
 
 @pytest.fixture
