@@ -16,6 +16,7 @@ from corpus.features import extract_features
 from corpus.segment import Segment
 from neuronarrator import hub
 from neuronarrator.calibrate import Calibration
+from neuronarrator.language.chat import pad
 from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
 from neuronarrator.language.llm import build_llm, llm_fields
 from neuronarrator.language.prompts import (
@@ -24,11 +25,10 @@ from neuronarrator.language.prompts import (
     build_prompt,
     encode_answers,
     mask_labels,
-    pad,
     splice,
 )
 from neuronarrator.narrator_config import NarratorConfig as NarratorConfig  # others find it here
-from neuronarrator.soft_prompts import SoftPrompts
+from neuronarrator.soft_prompts import SegmentTokens, SoftPrompts
 
 if TYPE_CHECKING:
     from neuronarrator.narrate import NarratedRecording
@@ -124,9 +124,13 @@ class Narrator(SoftPrompts):
         return NarratorOutput(**output, soft_prompts=soft_prompts)
 
     @torch.inference_mode()
-    def generate(self, batch: Batch, options: GenerationOptions = GREEDY) -> list[Generation]:
-        """Narratives of a batch, all rows at once; greedy by default."""
-        return decode(self.llm, self.tokenizer, self.embed_prompt(batch), options, self.config.max_new_tokens)
+    def generate(
+        self, batch: Batch, options: GenerationOptions = GREEDY, tokens: SegmentTokens | None = None
+    ) -> list[Generation]:
+        """Narratives of a batch, all rows at once; greedy by default. `tokens` as in `soft_prompts`."""
+        soft_prompts = self.soft_prompts(batch, tokens=tokens)
+        prompt = self._embed_prompt(batch, soft_prompts, self.config.modalities)
+        return decode(self.llm, self.tokenizer, prompt, options, self.config.max_new_tokens)
 
     @torch.inference_mode()
     def ask(
@@ -209,6 +213,8 @@ class Narrator(SoftPrompts):
 
     def narrate(self, path: str | Path) -> "NarratedRecording":
         """Read a recording of any format MNE reads and narrate, verify and picture every segment of it.
+
+        Of a long recording no more is held than the narratives and what was measured: `narrate.NarratedRecording`.
 
         Raises:
             RecordingError: the file cannot be narrated; one line says why and what to do.

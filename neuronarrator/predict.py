@@ -9,12 +9,13 @@ from typing import Any, TextIO
 from corpus.claims import facts_of
 from corpus.findings import Findings
 from neuronarrator.calibrate import Confidence
-from neuronarrator.evaluate.material import Material
-from neuronarrator.evaluate.predictions import Place, place, place_of, read_lines, recording_of
+from neuronarrator.evaluate.material import Material, Recorded
+from neuronarrator.evaluate.predictions import Place, place, read_lines, recording_of
 from neuronarrator.evaluate.sources import Item, none_usable, usable
 from neuronarrator.language.generation import Generation
 from neuronarrator.models import AnyNarrator
 from neuronarrator.narrate import generate_batches
+from neuronarrator.stream import find_in_parts, plan_segments
 
 
 def predict(
@@ -70,16 +71,27 @@ def _narrated(
     narrator: AnyNarrator, item: Item, material: Material, done: set[Place]
 ) -> Iterator[list[dict[str, Any]]]:
     """The lines of one recording that are not written yet, a batch at a time; batches are those of a whole run."""
-    findings, examples = material.findings()
+    starts_s, examples, findings = _measured(material)
     calibration = narrator.calibration
-    wanted = [example and place_of(item, f) not in done for f, example in zip(findings, examples, strict=True)]
+    dataset, recording = recording_of(item)
+    wheres = [{"dataset": dataset, "recording": recording, "start_s": start_s} for start_s in starts_s]
+    wanted = [example and place(where) not in done for where, example in zip(wheres, examples, strict=True)]
     for numbers, batch, generations in generate_batches(narrator, findings, wanted=wanted):
         lines = []
         for row, (i, told) in enumerate(zip(numbers, generations, strict=True)):
             if wanted[i]:
                 sure = {} if calibration is None else _calibrated(calibration.confidence(told, batch, row))
-                lines.append(_line(item, material, i, findings[i], told) | sure)
+                lines.append(wheres[i] | _told(material, i, told) | sure)
         yield lines
+
+
+def _measured(material: Material) -> tuple[list[float], list[bool], Iterable[Findings]]:
+    """Where the segments begin, which of them are examples, and their findings: of a recording measured on the way."""
+    if isinstance(material, Recorded):
+        plan = plan_segments(material.recording)
+        return [s.start_s for s in plan], [True] * len(plan), find_in_parts(material.recording, plan)
+    findings, examples = material.findings()
+    return [f.segment.start_s for f in findings], examples, findings
 
 
 def _calibrated(confidence: Confidence) -> dict[str, Any]:
@@ -87,13 +99,10 @@ def _calibrated(confidence: Confidence) -> dict[str, Any]:
     return {name: round(value, 6) for name, value in told.items()} | {"refer": confidence.refer}
 
 
-def _line(item: Item, material: Material, number: int, findings: Findings, told: Generation) -> dict[str, Any]:
-    dataset, recording = recording_of(item)
+def _told(material: Material, number: int, told: Generation) -> dict[str, Any]:
+    """What a line says beside its place."""
     log_probs = told.log_probs or (0.0,)
     return {
-        "dataset": dataset,
-        "recording": recording,
-        "start_s": findings.segment.start_s,
         "segment": number,
         "subject": material.subject,
         "text": told.text,

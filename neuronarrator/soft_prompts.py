@@ -5,7 +5,7 @@ language model.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,19 @@ from encoders.topomap import TopomapEncoder
 from neuronarrator.dual_encoder import DualEncoder
 from neuronarrator.narrator_config import NarratorConfig
 from neuronarrator.spectrum_names import SpectrumNames, spectrum_layout
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentTokens:
+    """What `SoftPrompts.encode_segments` gives for a batch.
+
+    Attributes:
+        current: (B, M', D) of the current segments; M' is M without their times.
+        history: (B, K, M', D) of those before, oldest first; of no meaning where there is none.
+    """
+
+    current: Tensor
+    history: Tensor
 
 
 class SoftPrompts(nn.Module):
@@ -66,8 +79,15 @@ class SoftPrompts(nn.Module):
         """Where the weights are."""
         return self.missing_history.device
 
-    def soft_prompts(self, batch: Batch, modalities: Sequence[str] | None = None) -> Tensor:
-        """The soft prompts of a batch in the order of the prompt, (B, S, D); of all modalities, or of those given.
+    def soft_prompts(
+        self, batch: Batch, modalities: Sequence[str] | None = None, tokens: SegmentTokens | None = None
+    ) -> Tensor:
+        """The soft prompts of a batch in the order of the prompt, (B, S, D).
+
+        Args:
+            batch: segments with their history.
+            modalities: which of the configured ones, in order; None: all.
+            tokens: of these segments, where they are encoded already (`history.HistoryCache`).
 
         Raises:
             ValueError: the batch holds less history than the model reads, or no times for its time tokens.
@@ -77,17 +97,17 @@ class SoftPrompts(nn.Module):
         batch = self._last_k(batch)
         parts = {}
         if "history" in modalities:
-            parts["history"] = self._encode_history(batch, start_s)
+            parts["history"] = self._encode_history(batch, start_s, tokens.history if tokens else None)
         if "signal" in modalities:
-            tokens = self._encode_segments(batch.signal_uv, batch.ch_names)
-            parts["signal"] = tokens if start_s is None else self._tell_time(tokens, "start", start_s[:, -1])
+            current = tokens.current if tokens else self.encode_segments(batch.signal_uv, batch.ch_names)
+            parts["signal"] = current if start_s is None else self._tell_time(current, "start", start_s[:, -1])
         if "topomap" in modalities:
             parts["topomap"] = self.dual.encode_topomap(batch.signal_uv, batch.ch_names)[:, None]
         if "spectrum" in modalities:
-            tokens, ranking = self.spectrum(
+            measured, ranking = self.spectrum(
                 batch.log_power, batch.history_mask, spectrum_layout(batch.ch_names, self.device)
             )
-            parts["spectrum"] = self.spectrum_projector(tokens)
+            parts["spectrum"] = self.spectrum_projector(measured)
         parts = {name: self.norms[name](parts[name]) for name in modalities}
         if "spectrum" in parts:
             parts["spectrum"] = parts["spectrum"] + self._names(
@@ -123,12 +143,15 @@ class SoftPrompts(nn.Module):
         """Tokens (B, M - 1, D) of segments, and behind them that of their times (B,): (B, M, D)."""
         return torch.cat([tokens, self.times[kind](seconds)[:, None].to(tokens.dtype)], dim=1)
 
-    def _encode_history(self, batch: Batch, start_s: Tensor | None) -> Tensor:
+    def _encode_history(self, batch: Batch, start_s: Tensor | None, encoded: Tensor | None) -> Tensor:
         """Preceding segments, oldest first, (B, K * M, D); the learned vector where there is none."""
         known = batch.history_mask
         embeds = self.missing_history.expand(*known.shape, self._per_segment, -1).clone()
         if known.any():
-            tokens = self._encode_segments(batch.history_uv[known], batch.ch_names)
+            if encoded is None:
+                tokens = self.encode_segments(batch.history_uv[known], batch.ch_names)
+            else:
+                tokens = encoded[known]
             if start_s is not None:
                 tokens = self._tell_time(tokens, "gap", (start_s[:, -1:] - start_s[:, :-1])[known])
             embeds[known] = tokens.to(embeds.dtype)
@@ -139,8 +162,8 @@ class SoftPrompts(nn.Module):
         """M."""
         return self.config.tokens_per_segment + self.config.time_tokens
 
-    def _encode_segments(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
-        """Segments (B, C, T) in µV to their tokens without time: the aligned vector, then what the resampler reads."""
+    def encode_segments(self, signal_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
+        """Segments (B, C, T) in µV to tokens (B, M', D): the aligned vector, then what the resampler reads."""
         if self.config.tokens_per_segment == 1:
             return self.dual.encode_signal(signal_uv, ch_names)[:, None]
         encoder: Any = self.dual.encoders["signal"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from corpus.datasets import Entry, get_dataset
 from corpus.datasets.base import Split
-from corpus.preprocess import NEURONARRATOR, load_recording, pick_channels, preprocess
-from corpus.recording import Recording
+from corpus.preprocess import NEURONARRATOR, PreprocessPreset, pick_channels, preprocess
+from corpus.recording import Recording, read_recording
 from corpus.splits import plan_splits
 
 
@@ -44,10 +44,14 @@ class Source:
         sides = plan_splits([(dataset.card, entries)]).sides
         return [entry for entry in entries if sides[dataset.card.name, entry.id] == side]
 
-    def load(self, entry: Entry) -> Recording:
-        """Read and preprocess one recording; RecordingError where it cannot be used."""
+    def pick(self, entry: Entry) -> tuple[Recording, PreprocessPreset]:
+        """Read one recording and choose its channels, for `preprocess`; RecordingError where it cannot be used."""
         if self.dataset is None:
-            return load_recording(entry.path)
+            return pick_channels(read_recording(entry.path), NEURONARRATOR)
         dataset = get_dataset(self.dataset)
         preset = replace(NEURONARRATOR, notch=dataset.card.mains_hz or "auto")
-        return preprocess(*pick_channels(dataset.load(entry).recording, preset))
+        return pick_channels(dataset.load(entry).recording, preset)
+
+    def load(self, entry: Entry) -> Recording:
+        """Read and preprocess one recording; RecordingError where it cannot be used."""
+        return preprocess(*self.pick(entry))

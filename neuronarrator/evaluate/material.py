@@ -13,9 +13,10 @@ from corpus.findings import Findings, find_recording, find_segments
 from corpus.labels import labels_of_segment
 from corpus.recording import Recording, RecordingError
 from corpus.rewrite import findings_of
-from corpus.segment import SEGMENT_S, segment_recording
+from corpus.segment import SEGMENT_S
 from corpus.store import CorpusReader, Row
 from neuronarrator.narrate import known_rows
+from neuronarrator.stream import plan_segments
 
 
 class Material(Protocol):
@@ -80,7 +81,7 @@ class Recorded:
     def labels(self) -> list[tuple[Label, ...]]:
         """The labels that touch each segment."""
         labels = self.read_labels()
-        return [labels_of_segment(labels, s.start_s, s.duration_s) for s in segment_recording(self.recording)]
+        return [labels_of_segment(labels, s.start_s, s.duration_s) for s in plan_segments(self.recording)]
 
 
 @dataclass(frozen=True, eq=False)

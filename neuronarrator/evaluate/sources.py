@@ -17,6 +17,7 @@ from corpus.store.assemble import MANIFEST
 from neuronarrator.evaluate.material import Material, Recorded, Stored
 from neuronarrator.narrate import for_model, load_for_model
 from neuronarrator.source import Source
+from neuronarrator.stream import preprocess_any_length
 
 SUFFIXES = (".edf", ".bdf", ".fif", ".set", ".vhdr", ".gdf", ".cnt", ".lay")
 UNNAMED = "recordings"
@@ -157,7 +158,7 @@ def _of_dataset(root: Path, name: str, split: str | None) -> Data:
 
     def load(entry: Entry) -> Recorded:
         read_labels = partial(_labels_of, name, entry)
-        return Recorded(subject_key(card, entry), for_model(source.load(entry)), read_labels)
+        return Recorded(subject_key(card, entry), for_model(preprocess_any_length(*source.pick(entry))), read_labels)
 
     return Data([Item(card.name, entry.id, partial(load, entry)) for entry in entries], "as the dataset publishes them")
 

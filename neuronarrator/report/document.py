@@ -2,10 +2,12 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from neuronarrator.report.topomaps import Maps
 
 SCHEMA = "neuronarrator.report/1"
 SIGNIFICANT_DIGITS = 6
@@ -43,12 +45,13 @@ def _rounded(value: float) -> float | None:
     return round(value, max(decimals, LEAST_DECIMALS))
 
 
-def dump_json(document: dict[str, Any]) -> str:
-    """The document as strict JSON text, two spaces a level."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+def dump_json(document: dict[str, Any]) -> Iterator[str]:
+    """The document as strict JSON text, two spaces a level, in pieces: that of a day is large."""
+    yield from json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2).iterencode(document)
+    yield "\n"
 
 
-def check_document(document: dict[str, Any], topomaps: np.ndarray | None) -> None:
+def check_document(document: dict[str, Any], topomaps: np.ndarray | Maps | None) -> None:
     """Refuse a document of another schema, and maps that do not fit its segments.
 
     Raises:

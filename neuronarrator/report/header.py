@@ -10,6 +10,7 @@ from neuronarrator.report.words import (
     count_of,
     escape,
     interval,
+    is_contradicted,
     number,
     research_statement,
     verdict_counts,
@@ -78,8 +79,13 @@ def warnings(document: dict[str, Any]) -> str:
     )
 
 
-def summary(document: dict[str, Any]) -> str:
-    """The summary of the document, and how its claims fared, with links to the contradictions."""
+def summary(document: dict[str, Any], places: dict[int, int]) -> str:
+    """The summary of the document, and how its claims fared, with links to the contradictions.
+
+    Args:
+        document: the report document.
+        places: place on the page of each segment index that is on it.
+    """
     segments = document["segments"]
     counts = verdict_counts(segments)
     total = sum(counts.values())
@@ -87,15 +93,10 @@ def summary(document: dict[str, Any]) -> str:
         f'<li class="{verdict}"><b>{VERDICT_SIGNS[verdict]} {count}</b> {verdict}</li>'
         for verdict, count in counts.items()
     )
-    wrong = [
-        (position, segment)
-        for position, segment in enumerate(segments)
-        if any(claim["verdict"] == "contradicted" for claim in segment["claims"])
-    ]
-    links = ", ".join(
-        f'<a href="#segment-{position}">{escape(interval(segment))}</a>' for position, segment in wrong[:MAX_LINKS]
-    )
-    more = f" and in {count_of(len(wrong) - MAX_LINKS, 'more segment')}" if len(wrong) > MAX_LINKS else ""
+    wrong = [segment for segment in segments if is_contradicted(segment)]
+    linked = [s for s in wrong if s["index"] in places][:MAX_LINKS]
+    links = ", ".join(f'<a href="#segment-{places[s["index"]]}">{escape(interval(s))}</a>' for s in linked)
+    more = f" and in {count_of(len(wrong) - len(linked), 'more segment')}" if len(wrong) > len(linked) else ""
     where = f'<p class="where">Contradicted by the signal at {links}{more}.</p>' if wrong else ""
     return (
         f'<p class="summary">{escape(document["summary"])}</p><div class="verdicts"><p>'

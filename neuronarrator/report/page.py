@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -14,10 +15,11 @@ from neuronarrator.report.header import footer, page_header, research_banner, su
 from neuronarrator.report.order import Row, page_rows
 from neuronarrator.report.segment import render_segment
 from neuronarrator.report.timeline import render_timeline
-from neuronarrator.report.topomaps import png_data_uri
+from neuronarrator.report.topomaps import Maps, png_data_uri
 from neuronarrator.report.traces import Traces, encode_traces
-from neuronarrator.report.words import clean, escape, is_flagged
+from neuronarrator.report.words import clean, escape, is_contradicted, is_flagged, is_referred
 
+MOST_SEGMENTS = 720  # on a page: two hours; the rest of a longer recording is in its timeline and the other files
 PAGE_BYTES = 9_500_000  # aimed at for a whole page; the traces get what the rest leaves ...
 LEAST_TRACE_BYTES_PER_S = 2_000  # ... but in long recordings never less than this, whatever the page grows to
 SENSITIVITIES = (2, 3, 5, 7, 10, 15, 20, 30, 50, 100)  # µV/mm
@@ -27,17 +29,20 @@ LEAST_TRACE_PX = 22  # traces of many channels may overlap rather than become fl
 SCRIPTS = ("decode.js", "draw.js", "page.js")
 
 
-def render_page(document: dict[str, Any], recording: Recording, topomaps: np.ndarray | None) -> str:
-    """The page of a checked, plain document.
+def render_page(document: dict[str, Any], recording: Recording, topomaps: np.ndarray | Maps | None) -> str:
+    """The page of a checked, plain document: at most `MOST_SEGMENTS` of its segments, all others in the timeline.
+
+    Its size does not grow with a recording of more segments, but by what the file itself says (annotations).
 
     Args:
         document: the report document, plain JSON values.
         recording: the recording it describes; signal (C, T) in µV.
         topomaps: (S, H, W, 3) uint8 or None.
     """
-    segments = document["segments"]
+    chosen = choose_segments(document["segments"])
+    segments = [document["segments"][i] for i in chosen]
     places = {segment["index"]: position for position, segment in enumerate(segments)}
-    maps = [None if topomaps is None else png_data_uri(topomaps[i]) for i in range(len(segments))]
+    maps = [None if topomaps is None else png_data_uri(topomaps[i]) for i in chosen]
     script = "\n".join(_asset(name) for name in SCRIPTS)
     parts = {
         "title": escape(document["recording"]["file"]),
@@ -47,23 +52,54 @@ def render_page(document: dict[str, Any], recording: Recording, topomaps: np.nda
         "banner": research_banner(document),
         "header": page_header(document),
         "warnings": warnings(document),
-        "summary": summary(document),
-        "timeline": render_timeline(document, recording.breaks_s),
-        "segments": "".join(render_segment(segment, i, maps[i], places) for i, segment in enumerate(segments)),
+        "summary": summary(document, places),
+        "timeline": render_timeline(document, recording.breaks_s, places),
+        "segments": _left_out(len(document["segments"]) - len(segments))
+        + "".join(render_segment(segment, i, maps[i], places) for i, segment in enumerate(segments)),
         "toolbar": _toolbar(segments),
         "legend": _asset("legend.html"),
     }
     rows = page_rows(recording.ch_names)
     rest = sum(len(part.encode("utf-8", "replace")) for part in parts.values())
-    budget = max(PAGE_BYTES - rest, round(LEAST_TRACE_BYTES_PER_S * recording.duration_s))
     spans = [(segment["start_s"], segment["duration_s"]) for segment in segments]
+    all_shown = len(segments) == len(document["segments"])
+    drawn_s = recording.duration_s if all_shown else sum(duration_s for _, duration_s in spans)
+    budget = max(PAGE_BYTES - rest, round(LEAST_TRACE_BYTES_PER_S * drawn_s))
     traces = encode_traces(recording, [row.index for row in rows], spans, budget)
     parts["footer"] = footer(document, traces)
-    parts["data"] = _embedded_json(_page_data(document, recording, rows, traces))
+    parts["data"] = _embedded_json(_page_data(segments, document["recording"]["annotations"], rows, traces))
     parts["traces"] = "".join(
         f'<script type="text/plain" id="trace-{i}">{block}</script>\n' for i, block in enumerate(traces.blocks)
     )
     return re.sub(r"<!--(\w+)-->", lambda match: parts[match[1]], _asset("page.html"))
+
+
+def choose_segments(segments: list[dict[str, Any]]) -> list[int]:
+    """Which segments are on the page, in order: all, or of more than `MOST_SEGMENTS` that many.
+
+    First those with a contradicted claim or of which the model is unsure, then others; of either, where there are too
+    many, evenly over the recording.
+    """
+    first = [i for i, segment in enumerate(segments) if is_contradicted(segment) or is_referred(segment)]
+    first = _evenly(first, MOST_SEGMENTS)
+    others = sorted(set(range(len(segments))) - set(first))
+    return sorted(first + _evenly(others, MOST_SEGMENTS - len(first)))
+
+
+def _evenly(items: Sequence[int], most: int) -> list[int]:
+    if len(items) <= most:
+        return list(items)
+    return [items[i * len(items) // most] for i in range(most)]
+
+
+def _left_out(count: int) -> str:
+    if not count:
+        return ""
+    return (
+        f'<p class="where">This page shows {MOST_SEGMENTS} of {MOST_SEGMENTS + count} segments: first those with a '
+        "contradicted claim or of which the model is unsure, then others evenly over the recording. All are in the "
+        "timeline and the summary, and in the JSON and Markdown files.</p>"
+    )
 
 
 def _asset(name: str) -> str:
@@ -88,7 +124,9 @@ def _toolbar(segments: list[dict[str, Any]]) -> str:
     )
 
 
-def _page_data(document: dict[str, Any], recording: Recording, rows: list[Row], traces: Traces) -> dict[str, Any]:
+def _page_data(
+    segments: list[dict[str, Any]], notes: list[dict[str, Any]], rows: list[Row], traces: Traces
+) -> dict[str, Any]:
     row_px = min(max(round(PLOT_PX / max(len(rows), 1)), ROW_PX[0]), ROW_PX[1])
     place = {row.name: position for position, row in enumerate(rows)}
     return {
@@ -99,8 +137,8 @@ def _page_data(document: dict[str, Any], recording: Recording, rows: list[Row], 
         "sensitivities": SENSITIVITIES,
         "sensitivity": _first_sensitivity(traces.extent_uv, row_px),
         "segments": [
-            _segment_data(segment, length, document, recording, place)
-            for segment, length in zip(document["segments"], traces.lengths, strict=True)
+            _segment_data(segment, length, notes, place)
+            for segment, length in zip(segments, traces.lengths, strict=True)
         ],
     }
 
@@ -112,10 +150,9 @@ def _first_sensitivity(extent_uv: float, row_px: int) -> int:
 
 
 def _segment_data(
-    segment: dict[str, Any], length: int, document: dict[str, Any], recording: Recording, place: dict[str, int]
+    segment: dict[str, Any], length: int, notes: list[dict[str, Any]], place: dict[str, int]
 ) -> dict[str, Any]:
     start, stop = segment["start_s"], segment["start_s"] + segment["duration_s"]
-    notes = document["recording"]["annotations"]
     marks = [
         {
             "kind": clean(artifact["kind"]),

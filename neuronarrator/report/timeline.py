@@ -13,6 +13,8 @@ COUNT_PX = 24  # a segment at least this wide shows how many of its claims are c
 TICKS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 LETTER_PX = 6.2  # width of a letter of the annotation font, for keeping labels apart
 MAX_LABEL = 28
+MOST_BARS = 1184  # of a lane, one a pixel: those of a longer recording are the means of neighbouring segments ...
+CROSS_PX = 8  # ... and its crosses do not overlap
 
 
 class Scale:
@@ -27,8 +29,14 @@ class Scale:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * min(max(seconds / self.duration_s, 0), 1), 1)
 
 
-def render_timeline(document: dict[str, Any], breaks_s: tuple[float, ...]) -> str:
-    """The timeline of a document as an SVG element; each segment is a link to its place on the page."""
+def render_timeline(document: dict[str, Any], breaks_s: tuple[float, ...], places: dict[int, int]) -> str:
+    """The timeline of a document as an SVG element; each segment on the page is a link to its place there.
+
+    Args:
+        document: the report document.
+        breaks_s: where the signal is not continuous.
+        places: place on the page of each segment index that is on it.
+    """
     segments, scale = document["segments"], Scale(document)
     body, top = _band_lanes(segments, scale)
     bands_bottom = top
@@ -41,7 +49,11 @@ def render_timeline(document: dict[str, Any], breaks_s: tuple[float, ...]) -> st
         name = f'<text class="lane" x="0" y="13">{escape(label)}</text>'
         body.append(f'<g transform="translate(0 {top})">{line}{name}{drawn}</g>')
         top += LANE_HEIGHT
-    body += [*_breaks(breaks_s, scale, bands_bottom), *_time_axis(scale, top + 2), *_links(segments, scale, top)]
+    body += [
+        *_breaks(breaks_s, scale, bands_bottom),
+        *_time_axis(scale, top + 2),
+        *_links(segments, scale, top, places),
+    ]
     label = f"Band powers, flags and annotations over {clock(scale.duration_s)}"
     head = f'<svg class="timeline" viewBox="0 0 {WIDTH} {top + 22}" role="group" aria-label="{label}">'
     return f"{head}{''.join(body)}</svg>"
@@ -84,10 +96,13 @@ def _band_path(
 ) -> str:
     """Bars around the median; those beyond the scale end in a cap."""
     bars, caps = "", ""
-    for segment, value in zip(segments, octaves, strict=True):
-        if value is None:
+    size = math.ceil(len(segments) / MOST_BARS)
+    for first in range(0, len(segments), size):
+        known = [value for value in octaves[first : first + size] if value is not None]
+        if not known:
             continue
-        left, right = scale.x(segment["start_s"]), scale.x(segment["start_s"] + segment["duration_s"])
+        value, last = sum(known) / len(known), segments[min(first + size, len(segments)) - 1]
+        left, right = scale.x(segments[first]["start_s"]), scale.x(last["start_s"] + last["duration_s"])
         y = round(middle - (BAND_HEIGHT / 2 - 1) * min(max(value / most, -1), 1), 1)
         bars += f"M{left} {middle}V{y}H{right}V{middle}z"
         caps += f"M{left} {y}H{right}" if abs(value) > most else ""
@@ -124,12 +139,13 @@ def _spans(artifacts: list[dict[str, Any]], scale: Scale) -> str:
 
 
 def _contradicted(segments: list[dict[str, Any]], scale: Scale) -> str:
-    marks = ""
+    marks, before = "", -math.inf
     for segment in segments:
         count = sum(claim["verdict"] == "contradicted" for claim in segment["claims"])
-        if count:
-            left, right = scale.x(segment["start_s"]), scale.x(segment["start_s"] + segment["duration_s"])
-            middle = round((left + right) / 2, 1)
+        left, right = scale.x(segment["start_s"]), scale.x(segment["start_s"] + segment["duration_s"])
+        middle = round((left + right) / 2, 1)
+        if count and (middle >= before + CROSS_PX or len(segments) <= MOST_BARS):
+            before = middle
             text = f"✗{count}" if count > 1 and right - left >= COUNT_PX else "✗"
             marks += f'<text class="cross" x="{middle}" y="14" text-anchor="middle">{text}</text>'
     return marks
@@ -159,9 +175,9 @@ def _time_axis(scale: Scale, y: float) -> list[str]:
     return ticks
 
 
-def _links(segments: list[dict[str, Any]], scale: Scale, bottom: float) -> list[str]:
+def _links(segments: list[dict[str, Any]], scale: Scale, bottom: float, places: dict[int, int]) -> list[str]:
     links = []
-    for position, segment in enumerate(segments):
+    for segment in (s for s in segments if s["index"] in places):
         left, right = scale.x(segment["start_s"]), scale.x(segment["start_s"] + segment["duration_s"])
         wrong = sum(claim["verdict"] == "contradicted" for claim in segment["claims"])
         facts = [f"{interval(segment)}, segment {segment['index']}"]
@@ -169,7 +185,7 @@ def _links(segments: list[dict[str, Any]], scale: Scale, bottom: float) -> list[
         facts += [count_of(len(segment["artifacts"]), "artifact")] if segment["artifacts"] else []
         facts += [count_of(wrong, "contradicted claim")] if wrong else []
         links.append(
-            f'<a href="#segment-{position}" tabindex="-1"><title>{escape("; ".join(facts))}</title>'
+            f'<a href="#segment-{places[segment["index"]]}" tabindex="-1"><title>{escape("; ".join(facts))}</title>'
             f'<rect class="hit" x="{left}" y="14" width="{max(right - left, 1):.1f}" height="{bottom - 14}"/></a>'
         )
     return links

@@ -2,12 +2,28 @@
 
 import base64
 import io
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 SIDE_PX = 160
 COLOURS = 64
+
+
+class Maps(Protocol):
+    """Maps (S, H, W, 3) uint8 that are drawn when they are looked at."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(S, H, W, 3)."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8."""
+
+    def __getitem__(self, which: int, /) -> np.ndarray:
+        """One map (H, W, 3)."""
 
 
 def png_data_uri(pixels: np.ndarray) -> str:

@@ -6,6 +6,7 @@ above it, and the residuals are written in the Rice code of lossless audio (R. F
 """
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,21 @@ PASS_EDGE = 0.4  # of the display rate: full amplitude up to here, falling to no
 CONTEXT_S = 1.0  # signal around a segment that the resampling sees
 LIMIT = 2**20  # steps; larger values are clipped
 SAMPLED_SEGMENTS = 12  # segments a rung of the ladder is judged by
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """The signal of a segment with its context.
+
+    Attributes:
+        block_uv: (C, T) µV, finite, with `pad` samples on either side; beyond the recording its edges go on.
+        sfreq: Hz.
+        pad: samples of the context.
+    """
+
+    block_uv: np.ndarray
+    sfreq: float
+    pad: int
 
 
 @dataclass(frozen=True)
@@ -57,26 +73,25 @@ def encode_traces(recording: Recording, rows: list[int], spans: list[tuple[float
         spans: start and duration of each segment in the recording, seconds.
         budget: characters of base64 for all segments together.
     """
-    sampled = spans[:: max(1, len(spans) // SAMPLED_SEGMENTS)]
+    chosen = spans[:: max(1, len(spans) // SAMPLED_SEGMENTS)]
+    sampled = [cut_out(recording, rows, *span) for span in chosen]  # read once: a long recording is costly to read
     for rung, (wanted, step) in enumerate(LADDER):
         rate = min(wanted or recording.sfreq, recording.sfreq)
         last = rung == len(LADDER) - 1
-        if not last and _total(_encode(recording, rows, sampled, rate, step)) * len(spans) > budget * len(sampled):
+        if not last and _total(_encode(sampled, rate, step)) * len(spans) > budget * len(sampled):
             continue
-        coded = _encode(recording, rows, spans, rate, step)
+        coded = _encode((cut_out(recording, rows, *span) for span in spans), rate, step)
         if last or _total(coded) <= budget:
             break
     blocks, lengths, extents = zip(*coded, strict=True) if coded else ((), (), ())
     return Traces(rate, step, lengths, blocks, float(np.median(extents)) if extents else 0.0)
 
 
-def _encode(
-    recording: Recording, rows: list[int], spans: list[tuple[float, float]], rate: float, step: float
-) -> list[tuple[str, int, float]]:
+def _encode(cuts: Iterable[Cut], rate: float, step: float) -> list[tuple[str, int, float]]:
     """Text, samples and extent (µV) of each segment."""
     coded = []
-    for start_s, duration_s in spans:
-        piece = cut_segment(recording, rows, start_s, duration_s, rate)
+    for cut in cuts:
+        piece = at_rate(cut, rate)
         steps = np.clip(np.rint(piece / step), -LIMIT, LIMIT).astype(np.int64)
         extent = np.median(np.ptp(np.percentile(piece, [2.5, 97.5], axis=1), axis=0)) if piece.size else 0.0
         coded.append((base64.b64encode(encode_block(steps)).decode("ascii"), piece.shape[1], float(extent)))
@@ -87,8 +102,8 @@ def _total(coded: list[tuple[str, int, float]]) -> int:
     return sum(len(text) for text, _, _ in coded)
 
 
-def cut_segment(recording: Recording, rows: list[int], start_s: float, duration_s: float, rate: float) -> np.ndarray:
-    """One segment at the display rate, (C, N) µV, the median of each channel removed.
+def cut_out(recording: Recording, rows: list[int], start_s: float, duration_s: float) -> Cut:
+    """One segment with its context.
 
     Values that are not finite are drawn as zero. A segment that reaches beyond the recording is cut at its end.
     """
@@ -96,13 +111,21 @@ def cut_segment(recording: Recording, rows: list[int], start_s: float, duration_
     begin = min(max(round(start_s * recording.sfreq), 0), count)
     stop = min(max(round((start_s + duration_s) * recording.sfreq), begin), count)
     if begin == stop:
-        return np.zeros((len(rows), 0), np.float32)
+        return Cut(np.zeros((len(rows), 0), np.float32), recording.sfreq, 0)
     low, high = max(begin - pad, 0), min(stop + pad, count)
     block = np.nan_to_num(recording.signal_uv[rows, low:high], posinf=0.0, neginf=0.0)
     block = np.pad(block, ((0, 0), (low - begin + pad, stop + pad - high)), mode="edge")
-    piece = resample(block, recording.sfreq, rate)
-    first = round(pad * piece.shape[1] / block.shape[1])
-    piece = piece[:, first : first + round((stop - begin) * piece.shape[1] / block.shape[1])]
+    return Cut(block, recording.sfreq, pad)
+
+
+def at_rate(cut: Cut, rate: float) -> np.ndarray:
+    """A segment at the display rate without its context, (C, N) µV, the median of each channel removed."""
+    count = cut.block_uv.shape[1]
+    if not count:
+        return cut.block_uv
+    piece = resample(cut.block_uv, cut.sfreq, rate)
+    first = round(cut.pad * piece.shape[1] / count)
+    piece = piece[:, first : first + round((count - 2 * cut.pad) * piece.shape[1] / count)]
     return piece - np.median(piece, axis=1, keepdims=True)
 
 

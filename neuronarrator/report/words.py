@@ -96,8 +96,12 @@ def verdict_counts(segments: list[dict[str, Any]]) -> dict[str, int]:
 
 def is_flagged(segment: dict[str, Any]) -> bool:
     """Whether a segment holds a contradicted claim or an artifact, or the model is unsure of it."""
-    wrong = any(claim["verdict"] == "contradicted" for claim in segment["claims"])
-    return bool(segment["artifacts"]) or wrong or is_referred(segment)
+    return bool(segment["artifacts"]) or is_contradicted(segment) or is_referred(segment)
+
+
+def is_contradicted(segment: dict[str, Any]) -> bool:
+    """Whether the signal contradicts a claim of a segment."""
+    return any(claim["verdict"] == "contradicted" for claim in segment["claims"])
 
 
 def is_referred(segment: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """Writes the report of one recording in the formats asked for."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -11,6 +11,7 @@ from corpus.recording import Recording
 from neuronarrator.report.document import check_document, dump_json, plain
 from neuronarrator.report.markdown import render_markdown
 from neuronarrator.report.page import render_page
+from neuronarrator.report.topomaps import Maps
 
 FORMATS = ("html", "json", "md")
 
@@ -18,14 +19,14 @@ FORMATS = ("html", "json", "md")
 def write_report(
     document: dict[str, Any],
     recording: Recording,
-    topomaps: np.ndarray | None,
+    topomaps: np.ndarray | Maps | None,
     directory: Path,
     formats: tuple[str, ...] = FORMATS,
     stem: str | None = None,
 ) -> dict[str, Path]:
     """Write the report of a recording as `<stem>.html`, `<stem>.json` and `<stem>.md`.
 
-    Everything is rendered before anything is written, and each file replaces its predecessor in one step.
+    Each file replaces its predecessor in one step, and none before all of them are complete.
 
     Args:
         document: the report document, schema `neuronarrator.report/1`.
@@ -47,17 +48,25 @@ def write_report(
     clean = plain(document)
     check_document(clean, topomaps)
     stem = stem or _stem(clean["recording"]["file"])
-    renderers: dict[str, Callable[[], str]] = {
-        "html": lambda: render_page(clean, recording, topomaps),
+    renderers: dict[str, Callable[[], Iterable[str]]] = {
+        "html": lambda: [render_page(clean, recording, topomaps)],
         "json": lambda: dump_json(clean),
-        "md": lambda: render_markdown(clean),
+        "md": lambda: [render_markdown(clean)],
     }
-    texts = {name: renderers[name]() for name in formats}
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     paths = {name: directory / f"{stem}.{name}" for name in formats}
-    for name, path in paths.items():
-        _replace(path, texts[name].encode("utf-8", "backslashreplace"))
+    complete: dict[Path, Path] = {}
+    try:
+        for name, path in paths.items():
+            complete[path] = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            _write(complete[path], renderers[name]())
+        for path, temporary in complete.items():
+            os.replace(temporary, path)
+    except BaseException:
+        for temporary in complete.values():
+            temporary.unlink(missing_ok=True)
+        raise
     return paths
 
 
@@ -68,14 +77,8 @@ def _stem(file: str) -> str:
     return stem
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _write(path: Path, pieces: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        stream.writelines(pieces)
+        stream.flush()
+        os.fsync(stream.fileno())

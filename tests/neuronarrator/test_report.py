@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from corpus.recording import Recording
-from neuronarrator.report import write_report
+from neuronarrator.report import page as pages
+from neuronarrator.report import timeline, write_report
 from neuronarrator.report.document import plain
 from neuronarrator.report.measures import band_table
 from neuronarrator.report.timeline import render_timeline
@@ -274,7 +275,51 @@ def test_document_without_segments_or_maps(tmp_path: Path) -> None:
     document = make_document(0)
     paths = write_report(document, make_recording(1), None, tmp_path)
     assert "0 claims" in paths["html"].read_text("utf-8")
-    assert render_timeline(plain(document), (3.0,)).count("break") == 2
+    assert render_timeline(plain(document), (3.0,), {}).count("break") == 2
+
+
+def test_a_long_recording_shows_some_of_its_segments_and_tells_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_SEGMENTS", 20)
+    document = make_document(60)
+    for segment in document["segments"][:30]:  # from there on, every second one has a contradicted claim
+        segment["claims"] = []
+    document["segments"][3]["calibration"] = {"familiarity": 0.1, "refer": True}
+    assert pages.choose_segments(document["segments"][:20]) == list(range(20))
+    shown = pages.choose_segments(document["segments"])
+    first = {3, *range(31, 60, 2)}
+    assert len(shown) == 20
+    assert first < set(shown)
+    assert shown == sorted(shown)
+    assert np.diff([0, *(i for i in shown if i not in first), 60]).max() < 25  # the others are spread evenly
+    files = write_report(document, make_recording(60), make_maps(60), tmp_path)
+    text = files["html"].read_text("utf-8")
+    tags = Page(text).tags
+    assert sum(tag == "article" for tag, _ in tags) == 20
+    assert sum((attributes.get("id") or "").startswith("trace-") for _, attributes in tags) == 20
+    anchors = {attributes.get("id") for _, attributes in tags}
+    assert all((a.get("href") or "#")[1:] in {*anchors, ""} for tag, a in tags if tag == "a")
+    assert "This page shows 20 of 60 segments" in text
+    assert "45 claims found" in text  # of all segments
+    (data,) = re.findall(r'id="page-data">(.*?)</script>', text)
+    assert [segment["start_s"] for segment in json.loads(data)["segments"]] == [10.0 * i for i in shown]
+    assert len(json.loads(files["json"].read_text("utf-8"))["segments"]) == 60
+    assert files["md"].read_text("utf-8").count("### ") == 60
+    monkeypatch.setattr(pages, "MOST_SEGMENTS", 5)
+    assert pages.choose_segments(document["segments"]) == [3, 35, 41, 47, 53]  # too many of them: evenly
+
+
+def test_the_page_of_a_long_recording_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_SEGMENTS", 6)
+    monkeypatch.setattr(pages, "PAGE_BYTES", 0)
+    monkeypatch.setattr(timeline, "MOST_BARS", 50)
+    sizes = []
+    for count in (100, 400):
+        names = TEN_TWENTY[:3]
+        files = write_report(make_document(count, names), make_recording(count, names), None, tmp_path, ("html",))
+        sizes.append(files["html"].stat().st_size)
+    assert sizes[1] < 1.1 * sizes[0]
 
 
 def test_files_are_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from neuronarrator.report.document import plain
 from neuronarrator.report.markdown import escape_markdown
 from neuronarrator.report.narrative import list_contradictions, mark_narrative
 from neuronarrator.report.order import page_rows
-from neuronarrator.report.traces import LADDER, cut_segment, encode_block, encode_traces
+from neuronarrator.report.traces import LADDER, at_rate, cut_out, encode_block, encode_traces
 from neuronarrator.report.words import clock, interval, number, quantity
 
 REPORT_FOLDER = Path(neuronarrator.report.__file__).parent
@@ -93,7 +93,7 @@ def test_the_page_decodes_what_python_encodes() -> None:
 def test_display_rate_keeps_rhythms_and_drops_what_would_alias() -> None:
     times = np.arange(6000) / 200
     signal = np.stack([50 * np.sin(2 * np.pi * 10 * times), 50 * np.sin(2 * np.pi * 70 * times)])
-    piece = cut_segment(Recording(signal, 200.0, ("C3", "C4")), [0, 1], 10.0, 10.0, 100.0)
+    piece = at_rate(cut_out(Recording(signal, 200.0, ("C3", "C4")), [0, 1], 10.0, 10.0), 100.0)
     assert piece.shape == (2, 1000)
     np.testing.assert_allclose(piece[0], 50 * np.sin(2 * np.pi * 10 * np.arange(1000) / 100), atol=0.05)
     assert np.abs(piece[1]).max() < 0.5
