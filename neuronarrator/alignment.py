@@ -1,7 +1,7 @@
 """Stage 1: align signals with their topomaps by a SigLIP loss (NeuroNarrator, Sec. 3.3.2)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -265,7 +265,34 @@ def compile_blocks(dual: DualEncoder, backend: str) -> None:
         block.compile(backend=backend)
 
 
-def load_dual(path: str | Path) -> dict[str, Tensor]:
-    """The weights of the dual encoder in an alignment checkpoint."""
+def load_dual(path: str | Path | Mapping[str, float]) -> dict[str, Tensor]:
+    """The weights of the dual encoder in an alignment checkpoint, or the mean of those in several.
+
+    The mean of runs that continue one another often serves unseen data better than each of them (Wortsman et al. 2022,
+    arXiv:2203.05482).
+
+    Args:
+        path: of the checkpoint, or of several with their shares.
+
+    Raises:
+        ValueError: shares that do not add up to 1, or checkpoints of different models.
+    """
+    if isinstance(path, Mapping):
+        return _mean_of({name: load_dual(name) for name in path}, path)
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     return {name.removeprefix("dual."): value for name, value in state.items() if name.startswith("dual.")}
+
+
+def _mean_of(states: Mapping[str, dict[str, Tensor]], shares: Mapping[str, float]) -> dict[str, Tensor]:
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"got shares {dict(shares)}, expected a sum of 1: correct them")
+    first, *others = states.values()
+    shapes = {name: value.shape for name, value in first.items()}
+    if any({name: value.shape for name, value in state.items()} != shapes for state in others):
+        raise ValueError(f"got checkpoints {list(states)} of different models, expected one; take those of one run")
+    return {
+        name: sum((share * states[path][name] for path, share in shares.items()), torch.zeros_like(value))
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
+    }

@@ -58,7 +58,8 @@ class NarrationTask(L.LightningModule):
         tokenizer: directory or Hugging Face model of a tokenizer; None takes that of an LLM given by name, or of
             `start_from`, or else trains one (`Recipe.vocab_size`).
         alignment_checkpoint: of stage 1: the weights of both encoders and projectors, also in place of those of
-            `start_from`. Safetensors of a topomap encoder (stage 0) bring that tower alone. None: as they are.
+            `start_from`; several checkpoints with their shares in a mean (`load_dual`). Safetensors of a topomap
+            encoder (stage 0) bring that tower alone. None: as they are.
         start_from: an earlier run of stage 2 whose weights this one continues from: its checkpoint, the narrator that
             it saved, or one that ships with the package. None: random weights, but for an LLM given by name.
         save_to: directory for the trained narrator (`Narrator.from_pretrained` reads it) and its model card, written
@@ -75,7 +76,7 @@ class NarrationTask(L.LightningModule):
         self,
         narrator: NarratorConfig,
         tokenizer: str | None = None,
-        alignment_checkpoint: str | None = None,
+        alignment_checkpoint: str | dict[str, float] | None = None,
         start_from: str | None = None,
         save_to: str | None = None,
         optimizer: OptimizerOptions = OPTIMIZER,
@@ -107,9 +108,9 @@ class NarrationTask(L.LightningModule):
         self.rouge_l = MeanMetric()
         self._samples: list[Sample] = []
 
-    def _load_dual(self, path: str) -> None:
-        """Both encoders and projectors of a checkpoint of stage 1, or the tower alone."""
-        if path.endswith(".safetensors"):
+    def _load_dual(self, path: str | dict[str, float]) -> None:
+        """Both encoders and projectors of a checkpoint of stage 1, or of the mean of several, or the tower alone."""
+        if isinstance(path, str) and path.endswith(".safetensors"):
             tower = TopomapEncoder(self.narrator.config.encoder, path)
             self.narrator.dual.encoders["topomap"].load_state_dict(tower.state_dict())
         else:

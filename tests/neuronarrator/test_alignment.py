@@ -364,8 +364,8 @@ def test_maps_of_other_potentials(simulated: Recording) -> None:
 def quick_config(name: str, folder: Path) -> dict[str, Any]:
     """A committed recipe on two simulated recordings, two batches, one CPU."""
     config = yaml.safe_load((EXPERIMENTS / "align" / f"{name}.yaml").read_text())
-    tiny = {"sources": [], "simulated": 2, "batch_size": 4, "batches_per_epoch": 2, "narrate": False, "history_k": 0}
-    config["data"] = {"class_path": "neuronarrator.datamodule.NarrationDataModule", "init_args": tiny}
+    tiny = {"sources": [], "simulated": 2, "batch_size": 4, "batches_per_epoch": 2, "history_k": 0}
+    config["data"] = {"class_path": "neuronarrator.datamodule.CropDataModule", "init_args": tiny}
     config["trainer"] |= {"max_epochs": 1, "logger": False, "callbacks": [], "enable_progress_bar": False}
     config["trainer"] |= {"accelerator": "cpu", "devices": 1, "strategy": "auto", "default_root_dir": str(folder)}
     config["trainer"] |= {"enable_model_summary": False, "enable_checkpointing": False}
@@ -405,3 +405,19 @@ def test_the_recipe_of_the_paper_builds_and_takes_a_step(tmp_path: Path, monkeyp
         torch.testing.assert_close(value, signal.state_dict()[name], atol=1e-3, rtol=0)  # a step of 1e-4 from the file
     assert type(task.dual.encoders["topomap"].blocks[0].mlp.gelu).__name__ == "QuickGELU"
     assert len(task.dual.encoders["topomap"].blocks) == 2
+
+
+def test_the_mean_of_checkpoints_is_weighted_and_of_one_model(tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("a.ckpt", "b.ckpt", "c.ckpt")]
+    states = [{"dual.weight": torch.tensor([4.0, 8.0]), "dual.steps": torch.tensor(3), "logit_scale": torch.ones(1)}]
+    states += [{**states[0], "dual.weight": torch.tensor([0.0, 4.0])}, {"dual.weight": torch.zeros(3)}]
+    for path, state in zip(paths, states, strict=True):
+        torch.save({"state_dict": state}, path)
+    mean = load_dual({paths[0]: 0.25, paths[1]: 0.75})
+    assert mean["weight"].tolist() == [1.0, 5.0]
+    assert mean["steps"] == 3
+    assert len(mean) == 2
+    with pytest.raises(ValueError, match="expected a sum of 1"):
+        load_dual({paths[0]: 0.5, paths[1]: 0.6})
+    with pytest.raises(ValueError, match="different models"):
+        load_dual({paths[0]: 0.5, paths[2]: 0.5})
