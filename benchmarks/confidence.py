@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from quality import HELD_OUT
 
-from neuronarrator.compare.run import Chosen
+from neuronarrator.compare import Chosen
 from neuronarrator.evaluate.confidence import AS_RECORDED, evaluate_confidence, examples_of, fit_calibration
 from neuronarrator.evaluate.sources import Item
 from neuronarrator.narrator import Narrator

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+STAGES_FILE = "training.json"
 GENERATED = "<!-- written by neuronarrator; without this line it is yours and is kept -->"
 READS = {"vlm": "pages", "text": "text"}  # by the kind that a configuration states
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -73,10 +74,10 @@ def read_config(directory: Path, kind: str | None = None) -> dict[str, Any]:
 def save_narrator(
     module: Any, config: Mapping[str, Any], directory: str | Path, state: Mapping[str, Tensor] | None
 ) -> None:
-    """Write configuration, tokenizer, weights and model card of a narrator to a directory.
+    """Write configuration, tokenizer, weights and model card of a narrator to a directory, and what it was trained on.
 
     Args:
-        module: with tokenizer, `tied`, `card` and `model_card`.
+        module: with tokenizer, `tied`, `card` and `model_card`, and `stages` where they are known.
         config: of `CONFIG_FILE`.
         directory: made where it does not exist; a card written by hand is kept.
         state: the weights, where a strategy of several processes holds them; None: the module's.
@@ -86,6 +87,7 @@ def save_narrator(
     (directory / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     module.tokenizer.save_pretrained(directory)
     save_weights(module, module.tied, directory, state)
+    write_stages(directory, getattr(module, "stages", []))
     card = module.model_card or model_card(module.card["name"], module.card["description"], {"Training": {}})
     write_card(directory, card)
 
@@ -96,8 +98,10 @@ def save_weights(module: nn.Module, tied: set[str], directory: Path, state: Mapp
     save_file({k: v.detach().cpu().contiguous() for k, v in state.items() if k not in tied}, directory / WEIGHTS_FILE)
 
 
-def load_weights(module: nn.Module, tied: set[str], directory: Path) -> str:
+def load_weights(module: Any, tied: set[str], directory: Path) -> str:
     """Load the tensors of a directory, all of them and no others; returns the sha256 of the file.
+
+    Where the directory says what the training saw, that becomes the module's `stages`, so that it is saved again.
 
     Raises:
         ValueError: names that do not fit.
@@ -109,8 +113,39 @@ def load_weights(module: nn.Module, tied: set[str], directory: Path) -> str:
             f"got weights that miss {missing[:5]} and add {report.unexpected_keys[:5]}, expected exactly the "
             f"parameters of {CONFIG_FILE} in {directory.name}: restore both files from one model"
         )
+    module.stages = read_stages(directory)
     with (directory / WEIGHTS_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_stages(directory: Path) -> list[dict[str, Any]]:
+    """What each stage of training saw, as `run_facts.TrainingCount` tells it, oldest first; none where nobody noted it.
+
+    Raises:
+        ValueError: the file is not of that form.
+    """
+    file = directory / STAGES_FILE
+    if not file.is_file():
+        return []
+    try:
+        stages = json.loads(file.read_text("utf-8"))["stages"]
+        good = all(isinstance(stage[key], int) for stage in stages for key in ("steps", "crops"))
+    except (ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        raise ValueError(
+            f"got {STAGES_FILE} of {directory.name!r} in another form, expected stages, each with steps and crops; "
+            "correct it or remove the file"
+        )
+    return stages
+
+
+def write_stages(directory: Path, stages: Sequence[Mapping[str, Any]]) -> None:
+    """Write what training saw; a file of other weights is removed where that is not known."""
+    if stages:
+        (directory / STAGES_FILE).write_text(json.dumps({"stages": list(stages)}, indent=2) + "\n", "utf-8")
+    else:
+        (directory / STAGES_FILE).unlink(missing_ok=True)
 
 
 def write_card(directory: Path, text: str) -> None:

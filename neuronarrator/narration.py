@@ -19,7 +19,7 @@ from neuronarrator.language.tokenizer import load_or_train_tokenizer
 from neuronarrator.metrics import FactF1
 from neuronarrator.narrator import Narrator, NarratorConfig
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
-from neuronarrator.run_facts import run_facts
+from neuronarrator.run_facts import TrainingCount, run_facts
 from neuronarrator.samples import Sample, log_samples
 from neuronarrator.sharding import shard_narrator
 from neuronarrator.warm_start import start_narrator, tokenizer_of
@@ -58,8 +58,7 @@ class NarrationTask(L.LightningModule):
         tokenizer: directory or Hugging Face model of a tokenizer; None takes that of an LLM given by name, or of
             `start_from`, or else trains one (`Recipe.vocab_size`).
         alignment_checkpoint: of stage 1: the weights of both encoders and projectors, also in place of those of
-            `start_from`; several checkpoints with their shares in a mean (`load_dual`). Safetensors of a topomap
-            encoder (stage 0) bring that tower alone. None: as they are.
+            `start_from`. Safetensors of a topomap encoder (stage 0) bring that tower alone. None: as they are.
         start_from: an earlier run of stage 2 whose weights this one continues from: its checkpoint, the narrator that
             it saved, or one that ships with the package. None: random weights, but for an LLM given by name.
         save_to: directory for the trained narrator (`Narrator.from_pretrained` reads it) and its model card, written
@@ -76,7 +75,7 @@ class NarrationTask(L.LightningModule):
         self,
         narrator: NarratorConfig,
         tokenizer: str | None = None,
-        alignment_checkpoint: str | dict[str, float] | None = None,
+        alignment_checkpoint: str | None = None,
         start_from: str | None = None,
         save_to: str | None = None,
         optimizer: OptimizerOptions = OPTIMIZER,
@@ -108,9 +107,9 @@ class NarrationTask(L.LightningModule):
         self.rouge_l = MeanMetric()
         self._samples: list[Sample] = []
 
-    def _load_dual(self, path: str | dict[str, float]) -> None:
-        """Both encoders and projectors of a checkpoint of stage 1, or of the mean of several, or the tower alone."""
-        if isinstance(path, str) and path.endswith(".safetensors"):
+    def _load_dual(self, path: str) -> None:
+        """Both encoders and projectors of a checkpoint of stage 1, or the tower alone."""
+        if path.endswith(".safetensors"):
             tower = TopomapEncoder(self.narrator.config.encoder, path)
             self.narrator.dual.encoders["topomap"].load_state_dict(tower.state_dict())
         else:
@@ -155,6 +154,10 @@ class NarrationTask(L.LightningModule):
         if not self.trainer.sanity_checking:
             log_samples(self.trainer.loggers, self._samples, self.global_step)
         self._samples.clear()
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Count what training sees, for comparisons."""
+        return [TrainingCount(self.hparams["start_from"], [self.hparams["alignment_checkpoint"]])]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""

@@ -15,7 +15,7 @@ from neuronarrator.hub import model_card
 from neuronarrator.language.tokenizer import load_or_train_tokenizer
 from neuronarrator.metrics import FactF1
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
-from neuronarrator.run_facts import run_facts
+from neuronarrator.run_facts import TrainingCount, run_facts
 from neuronarrator.text_narrator import TextConfig, TextNarrator
 from neuronarrator.vlm import VlmConfig, VlmNarrator
 
@@ -34,6 +34,7 @@ class WritingTask(L.LightningModule):
         stop_after: share of the planned steps after which training ends, with the schedule of all of them.
         save_to: directory for the trained narrator and its model card, written when training ends.
         optimizer: learning rate, weight decay, warm-up, learning-rate groups.
+        start_from: directory of the narrator of an earlier stage, where there is one.
 
     Raises:
         ValueError: a share of no steps, or of more than all.
@@ -46,12 +47,13 @@ class WritingTask(L.LightningModule):
         stop_after: float,
         save_to: str | None,
         optimizer: OptimizerOptions,
+        start_from: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 < stop_after <= 1:
             raise ValueError(f"got stop_after={stop_after}, expected a share above 0 and at most 1; correct it")
         self.narrator, self.options, self.stop_after, self.save_to = narrator, optimizer, stop_after, save_to
-        self.parts = tuple(train)
+        self.parts, self.start_from = tuple(train), start_from
         narrator.requires_grad_(False)
         for name in train:
             narrator.part(name).requires_grad_(True)
@@ -82,6 +84,10 @@ class WritingTask(L.LightningModule):
         self.log_dict({"val/fact_f1": self.fact_f1.compute(), "val/rouge_l": self.rouge_l.compute()}, prog_bar=True)
         self.fact_f1.reset()
         self.rouge_l.reset()
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Count what training sees, for comparisons."""
+        return [TrainingCount(self.start_from)]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""
@@ -137,7 +143,7 @@ class VlmTask(WritingTask):
             if tokenizer is None and isinstance(narrator.vlm, str):
                 tokenizer = narrator.vlm
             model = VlmNarrator(narrator, load_or_train_tokenizer(tokenizer, VOCAB_SIZE))
-        super().__init__(model, train, stop_after, save_to, optimizer)
+        super().__init__(model, train, stop_after, save_to, optimizer, start_from)
 
 
 class TextTask(WritingTask):

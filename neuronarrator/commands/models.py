@@ -27,7 +27,7 @@ def add_model_commands(commands: Any) -> None:
 
     compare = commands.add_parser("compare", help="narrators side by side on the same segments")
     compare.add_argument("--config", required=True, type=Path, metavar="FILE", help="experiments/compare/tiny.yaml")
-    compare.add_argument("--out", required=True, type=Path, metavar="DIR", help="predictions, tables, page; goes on")
+    compare.add_argument("--out", required=True, type=Path, metavar="DIR", help="of tables, figure and page; goes on")
     compare.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
     compare.set_defaults(run=_compare)
 
@@ -119,13 +119,14 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from neuronarrator.compare import compare, comparison_page, format_comparison, read_config
+    from neuronarrator.compare import compare, comparison_page, comparison_png, format_comparison, read_config
 
     comparison = compare(read_config(args.config), args.out, find_device(args.device))
     table = format_comparison(comparison.scores)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "comparison.json").write_text(json.dumps(comparison.scores, indent=2) + "\n")
     (args.out / "comparison.md").write_text(table + "\n", "utf-8")
+    (args.out / "comparison.png").write_bytes(comparison_png(comparison.scores))
     (args.out / "comparison.html").write_text(comparison_page(comparison), "utf-8")
     print(table)
     print(args.out / "comparison.html")
