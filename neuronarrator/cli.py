@@ -9,6 +9,7 @@ from typing import Any
 
 from corpus.recording import RecordingError
 from neuronarrator.commands.ablate import add_ablate
+from neuronarrator.commands.bench import add_bench_command, add_evaluate_bench
 from neuronarrator.commands.corpus import add_corpus_commands
 from neuronarrator.commands.detector import add_detector_command
 from neuronarrator.commands.models import add_model_commands, data_arguments, load_model, model_arguments
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_model_commands(commands)
     add_ablate(commands)
+    add_bench_command(commands)
     _add_evaluate(commands)
     add_corpus_commands(commands)
 
@@ -78,6 +80,7 @@ def _add_evaluate(commands: Any) -> None:
         "labels", help="the dataset's label from the narrative: stated, and by a probe of its facts"
     )
     add_detector_command(whats)
+    add_evaluate_bench(whats)
     for parser in (retrieval, narratives, labels):
         data_arguments(parser)
         scores_argument(parser)

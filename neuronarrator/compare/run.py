@@ -13,7 +13,6 @@ from typing import Any
 from corpus.findings import Findings
 from neuronarrator.compare.budget import Example, budget_of, example_of
 from neuronarrator.compare.config import ORACLE, PREDICTIONS, CompareConfig, check_systems, file_name
-from neuronarrator.compare.config import Chosen as Chosen  # others find it here
 from neuronarrator.evaluate.narrative_scores import Scored, Scorer, summarise
 from neuronarrator.evaluate.narrative_scores import compare as compare_rows
 from neuronarrator.evaluate.narratives import versions
