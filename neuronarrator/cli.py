@@ -13,6 +13,7 @@ from neuronarrator.commands.bench import add_bench_command, add_evaluate_bench
 from neuronarrator.commands.corpus import add_corpus_commands
 from neuronarrator.commands.detector import add_detector_command
 from neuronarrator.commands.models import add_model_commands, data_arguments, load_model, model_arguments
+from neuronarrator.commands.patterns import add_patterns
 from neuronarrator.commands.scores import scores_argument, show_scores
 from neuronarrator.version import __version__
 
@@ -81,6 +82,7 @@ def _add_evaluate(commands: Any) -> None:
     )
     add_detector_command(whats)
     add_evaluate_bench(whats)
+    add_patterns(whats)
     for parser in (retrieval, narratives, labels):
         data_arguments(parser)
         scores_argument(parser)

@@ -2,12 +2,12 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from corpus.dataset import Augmentation, Batch, CropDataset, NarrationDataset, segment_batches
+from corpus.dataset import Augmentation, Batch, CropDataset, Mixture, NarrationDataset, segment_batches
 from corpus.datasets import Entry
 from corpus.findings import find_recording
 from corpus.preprocess import preprocess
@@ -47,7 +47,7 @@ class CropDataModule(EpochDataModule):
         narrate: whether crops come with their reference narratives; alignment and pretraining need none.
     """
 
-    narrate: ClassVar[bool] = False
+    narrate: bool | Mixture = False
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CropDataModule(EpochDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["sources", "augmentation"])
+        self.save_hyperparameters(ignore=["sources", "augmentation", "mixture"])
         self.sources, self.augmentation = sources, augmentation
 
     def setup(self, stage: str | None = None) -> None:
@@ -105,9 +105,16 @@ class CropDataModule(EpochDataModule):
 
 
 class NarrationDataModule(CropDataModule):
-    """The same crops with their reference narratives, for stage 2 and what else learns from them."""
+    """The same crops with their reference narratives, or items of a mixture, for what learns to write.
 
-    narrate = True
+    Args:
+        mixture: what the training crops are asked; None: the reference narrative.
+        crops: as of `CropDataModule`.
+    """
+
+    def __init__(self, mixture: Mixture | None = None, **crops: Any) -> None:
+        super().__init__(**crops)
+        self.narrate = mixture or True
 
 
 def _load(chosen: Sequence[tuple[Source, Entry]], what: str) -> Iterator[tuple[Source, Recording]]:

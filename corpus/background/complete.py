@@ -15,6 +15,7 @@ from corpus.bands import CEREBRAGLOSS, BandSet
 from corpus.features import BANDS, chunks, features_of, measure
 from corpus.findings import Finding, Findings, Labels, find
 from corpus.montage import MIN_SPATIAL_ELECTRODES
+from corpus.patterns import find_patterns
 from corpus.recording import Defect
 from corpus.segment import Segment
 from corpus.spectra import frame_spectra, mean_density
@@ -86,6 +87,7 @@ def _details(
         find_bursts(drawn, segments, artifacts),
         find_sides(drawn, artifacts),
         find_variation(drawn),
+        find_patterns(segments, drawn.good),
     )
     montage = find_montage(drawn.ch_names, reference)
     return [

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset, Sampler
 
 from corpus.artifacts import detect_in_all
 from corpus.dataset.batch import Batch, collate
+from corpus.dataset.mixture import Mixture, mixed_targets
 from corpus.describe import write_narrative, write_template
 from corpus.features import extract_features
 from corpus.findings import find
@@ -65,7 +66,8 @@ class CropDataset(Dataset[Batch]):
         n_batches: items an epoch.
         seed: of every random choice.
         history_k: K; crops of too short recordings have less history.
-        narrate: measure the crops and write reference narratives; else a batch holds signals only.
+        narrate: measure the crops and write reference narratives; False: a batch holds signals only; a mixture: what
+            the crops are asked and its answers take the place of the narratives, in `Batch.instructions` too.
         augmentation: None for crops as recorded.
     """
 
@@ -76,7 +78,7 @@ class CropDataset(Dataset[Batch]):
         n_batches: int,
         seed: int = 0,
         history_k: int = HISTORY_K,
-        narrate: bool = True,
+        narrate: bool | Mixture = True,
         augmentation: Augmentation | None = None,
         weights: Sequence[float] | None = None,
     ) -> None:
@@ -128,6 +130,8 @@ class CropDataset(Dataset[Batch]):
         batch.narratives = [write_narrative(f, int(rng.integers(2**31))) for f in found]
         batch.facts = [f.facts for f in found]
         batch.templates = [write_template(f) for f in found]
+        if isinstance(self.narrate, Mixture):
+            batch.instructions, batch.narratives = mixed_targets(found, batch.narratives, self.narrate, rng)
         return batch
 
     def _are_alike(self, rng: np.random.Generator, part: tuple[np.ndarray, int, int]) -> bool:

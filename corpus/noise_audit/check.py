@@ -8,6 +8,7 @@ from corpus.artifacts import Artifact
 from corpus.describe import write_narrative
 from corpus.findings import Finding, Findings, artifact_finding
 from corpus.noise_audit.reader import LABEL_WORDS, Statement, expand, read_sentence, split_sentences
+from corpus.patterns import EPILEPTIFORM_PATTERNS
 from corpus.waveforms import EPILEPTIFORM, SLEEP
 
 Verdict = Literal["supported", "contradicted", "unread"]
@@ -116,6 +117,8 @@ def _denied(group: str, findings: Findings) -> bool:
     """Whether there is an event of a class that a text denies."""
     if group == "artifacts":
         return any(item.value != "none" for item in findings.of("artifact"))
+    if group == "epileptiform" and any(i.value in EPILEPTIFORM_PATTERNS for i in findings.of("acns_pattern")):
+        return True
     kinds = SLEEP if group == "sleep" else EPILEPTIFORM
     return any(item.value in kinds for item in findings.of("waveform"))
 

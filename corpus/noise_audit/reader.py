@@ -13,6 +13,7 @@ from corpus.areas import area_rows
 from corpus.caption import WAVEFORM_NAMES
 from corpus.claims import Claim, parse_claims
 from corpus.montage import side_of
+from corpus.patterns import PATTERN_WORDS
 
 EVENT_KINDS: dict[str, tuple[str, ...]] = {  # words -> kinds of findings that they may stand for
     **{name: (kind,) for kind, name in WAVEFORM_NAMES.items()},
@@ -51,6 +52,8 @@ _AREA = re.compile(
     r"|(?:left|right|bilateral|midline) (?:frontal|central|temporal|parietal|occipital)"
 )
 _POLES = re.compile(r"negative (?:pole )?((?:over|at) .*?) and (?:its )?positive (?:pole )?((?:over|at) .*)")
+_ACNS = "|".join(words.removeprefix("an ") for words in PATTERN_WORDS.values())
+_ACNS_KINDS = {words.removeprefix("an "): kind for kind, words in PATTERN_WORDS.items()}
 _BAND = r"(delta|theta|alpha|beta|gamma)"
 _LIST = r"[a-z]+(?:(?:, | and )[a-z]+)*"
 
@@ -208,10 +211,17 @@ def _slowing(match: re.Match[str]) -> list[Statement]:
     return [Statement("slowing", subject=f"{area}{match[1].lower()}")]
 
 
+def _acns(match: re.Match[str]) -> list[Statement]:
+    kind, side = _ACNS_KINDS[match[1].lower()], re.search(r"over the (left|right) hemisphere", match.string)
+    return [Statement("acns_pattern", kind, side[1] if side else "", number=match[2])]
+
+
 _Build = Callable[[re.Match[str]], list[Statement] | Iterator[Statement]]
 _PATTERNS: list[tuple[re.Pattern[str], _Build]] = [
     (re.compile(pattern, re.IGNORECASE), build)
     for pattern, build in (
+        (rf"({_ACNS}) at approximately ([\d.]+) Hz", _acns),
+        (r"no periodic or rhythmic pattern|neither a periodic or rhythmic pattern", _one("acns_pattern", "none")),
         (r"(\d+) electrodes of the (\S+) system", _one("montage", "$2", number=1)),
         (r"(?:has|recording of) (\d+) electrodes?(?:: | \()", _one("montage", "few", number=1)),
         (r"quality (?:of the data )?is (good|fair|poor)", _one("quality", "$1")),

@@ -21,6 +21,7 @@ TRUE_KINDS: dict[str, tuple[str, ...]] = {  # kind of an event in a text -> kind
 }
 STATED_ARTIFACTS = ("eyem", "hfnoise", "electrode", "flat", "extreme")  # "no artifact" denies these
 RIGHT_PLACE = 0.5  # least share of the electrodes named that show it
+RUN_S = 2.0  # ACNS: six cycles at 3 Hz, the shortest run that is a pattern
 VISIBLE_S = 0.3  # an event that the edge of the segment cuts to less than this is not asked for
 
 
@@ -28,7 +29,8 @@ def check_against_truth(text: str, findings: Findings, boxes: Sequence[Box]) -> 
     """Check every sentence of a text about a simulated segment.
 
     Statements about events are checked against the boxes, independently of any detector or rule; all others (rhythms,
-    amplitudes, sides) against the findings, as the simulator does not know what its sum looks like.
+    amplitudes, sides) against the findings, as the simulator does not know what its sum looks like. Nothing is rhythmic
+    or periodic there but runs of spike-and-wave (seizures have no boxes: leave them out of the preset).
 
     Args:
         text: generated of this segment.
@@ -70,6 +72,9 @@ def _holds(statement: Statement, findings: Findings, boxes: Sequence[Box], sente
     if statement.kind == "none":
         kinds = {"artifacts": STATED_ARTIFACTS, "sleep": SLEEP, "epileptiform": EPILEPTIFORM}[statement.value]
         return not any(box.kind in kinds and box.duration_s >= VISIBLE_S for box in boxes)
+    if statement.kind == "acns_pattern" and statement.value != "none":
+        runs = any(box.kind == "spsw" and box.duration_s >= RUN_S for box in boxes)
+        return runs and supports(statement, findings, sentence)
     known = {kind for name in statement.kinds for kind in TRUE_KINDS.get(name, ())}
     if statement.kind != "event" or not known:
         return supports(statement, findings, sentence)

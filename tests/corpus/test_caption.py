@@ -70,8 +70,8 @@ def everything(**changes) -> Findings:
 def test_the_five_aspects_in_words() -> None:
     assert caption_parts(everything(), 0) == {
         "montage": "The montage has 19 electrodes of the 10-20 system, average reference.",
-        "artifacts": "The quality of the data is fair. Muscle artifact is seen over the left temporal region "
-        "throughout. There are eye blinks at Fp1 and Fp2 during 7.50-7.80 s. Eye movements to the left appear at F7 "
+        "artifacts": "The quality of the data is fair. Muscle artifact is seen over the left temporal "
+        "region. There are eye blinks at Fp1 and Fp2 during 7.50-7.80 s. Eye movements to the left appear at F7 "
         "and F8 during 4.0-4.9 s. There is a slow respiratory rhythm of 0.25 Hz at F7 and F8 throughout.",
         "sleep": "There are sleep spindles over the bilateral central and midline central regions during 6.0-7.2 s.",
         "epileptiform": "Periodic spikes at approximately 0.5 Hz appear over the left central and left parietal "

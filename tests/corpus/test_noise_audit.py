@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from corpus.areas import place
@@ -13,6 +14,7 @@ from corpus.describe import write_narrative
 from corpus.findings import Findings
 from corpus.noise_audit import (
     check_against_findings,
+    check_against_signal,
     check_against_truth,
     measure_noise,
     read_sentence,
@@ -185,3 +187,16 @@ def test_rates_count_what_was_understood() -> None:
     assert (noise.sentences, noise.noise, noise.unread, noise.rate) == (9, 2, 1, 0.25)
     assert noise.causes == {"event spike": 2}
     assert noise.low < 0.25 < noise.high
+
+
+def test_signal_finds_marks_where_nothing_is(found: Found) -> None:
+    findings = next(f for f, _ in found if len(f.segment.ch_names) > 8 and not f.artifacts)
+    segment = findings.segment
+    signal = np.random.default_rng(0).normal(0, 2, segment.signal_uv.shape).astype(np.float32)
+    drawn = signal.copy()
+    drawn[:, 800:840] += 150 * np.sin(np.pi * np.arange(40) / 40).astype(np.float32)
+    for own, verdict in ((signal, "contradicted"), (drawn, "supported")):
+        quiet = replace(segment, signal_uv=own, history=())
+        mark = Waveform("spike", segment.ch_names, segment.start_s + 4.0, 0.2)
+        seen = find_complete([quiet], waveforms=[mark])[0]
+        assert [c.verdict for c in check_against_signal("Spikes are seen.", seen)] == [verdict]
