@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -47,7 +47,7 @@ class CropDataModule(EpochDataModule):
         narrate: whether crops come with their reference narratives; alignment and pretraining need none.
     """
 
-    narrate: bool | Mixture = False
+    narrate: ClassVar[bool | Mixture] = False
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CropDataModule(EpochDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["sources", "augmentation", "mixture"])
+        self.save_hyperparameters(ignore=["sources", "augmentation"])
         self.sources, self.augmentation = sources, augmentation
 
     def setup(self, stage: str | None = None) -> None:
@@ -105,16 +105,18 @@ class CropDataModule(EpochDataModule):
 
 
 class NarrationDataModule(CropDataModule):
-    """The same crops with their reference narratives, or items of a mixture, for what learns to write.
+    """The same crops with their reference narratives, for what learns to write."""
 
-    Args:
-        mixture: what the training crops are asked; None: the reference narrative.
-        crops: as of `CropDataModule`.
+    narrate = True
+
+
+class InstructionDataModule(CropDataModule):
+    """The same crops, each with a question and its answer: the mixture of stage 2 (CerebraGloss, Sec. 3.3).
+
+    Validation asks for the narrative, as elsewhere.
     """
 
-    def __init__(self, mixture: Mixture | None = None, **crops: Any) -> None:
-        super().__init__(**crops)
-        self.narrate = mixture or True
+    narrate = Mixture()
 
 
 def _load(chosen: Sequence[tuple[Source, Entry]], what: str) -> Iterator[tuple[Source, Recording]]:
