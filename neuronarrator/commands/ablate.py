@@ -1,10 +1,11 @@
 """The command `ablate`."""
 
 import argparse
-import json
 import shlex
 from pathlib import Path
 from typing import Any
+
+from neuronarrator.commands.scores import scores_argument, show_scores
 
 
 def add_ablate(commands: Any) -> None:
@@ -16,7 +17,7 @@ def add_ablate(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of every run (default: 0)")
     parser.add_argument("--side", choices=("val", "test"), default="val", help="to score on (default: val)")
     parser.add_argument("--fit", default="", metavar="WORDS", help='of every run, as --fit="--trainer.max_epochs 2"')
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores here")
+    scores_argument(parser)
     parser.set_defaults(run=ablate)
 
 
@@ -26,8 +27,5 @@ def ablate(args: argparse.Namespace) -> int:
 
     options = AblationOptions(args.seed, args.side, words=tuple(shlex.split(args.fit)))
     scores = run_ablations(args.base, args.changes, args.out, options)
-    print(format_ablations(scores))
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(scores, indent=2) + "\n")
+    show_scores(scores, format_ablations(scores), args.json)
     return 0

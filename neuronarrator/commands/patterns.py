@@ -1,10 +1,10 @@
 """`neuronarrator evaluate patterns`: captions against experts who voted on periodic and rhythmic patterns."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from neuronarrator.commands.scores import scores_argument, show_scores
 
 
 def add_patterns(subcommands: Any) -> None:
@@ -15,7 +15,7 @@ def add_patterns(subcommands: Any) -> None:
     )
     parser.add_argument("--dataset", metavar="NAME", help="how PATH is published (default: as the folder is called)")
     parser.add_argument("--persons", type=int, default=10, help="simulated segments of each pattern (default: 10)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores here")
+    scores_argument(parser)
     parser.add_argument(
         "--model", default="tiny", metavar="NAME|PATH", help="detector; default: tiny, which is shipped"
     )
@@ -29,11 +29,5 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     detector = WaveformDetector.from_pretrained(args.model, device=args.device)
     scores = evaluate_patterns(detector, args.data, args.dataset, args.persons)
-    print(format_patterns(scores), file=sys.stderr if args.json is None else sys.stdout)
-    text = json.dumps(scores, indent=2)
-    if args.json is None:
-        print(text)
-    else:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n")
+    show_scores(scores, format_patterns(scores), args.json)
     return 0
