@@ -1,0 +1,96 @@
+"""A whole build: every recording to its part, on one of the engines, and the parts to a corpus."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.build.config import BuildConfig
+from corpus.build.plan import PARTS, plan_build
+from corpus.build.recording import process_recording
+from corpus.build.task import Outcome, Task
+from corpus.engines import Engine, run_tasks
+from corpus.splits import cap_segments
+from corpus.store import BuildInfo, assemble, atomic, read_candidates, read_manifest
+
+SKIPPED = "skipped.json"
+PRELOAD = ("corpus.build", "pyarrow", "scipy.fft", "PIL.PngImagePlugin")  # what recordings need
+
+
+@dataclass(frozen=True)
+class BuildSummary:
+    """What a build did: its manifest, and every recording that was skipped with the reason."""
+
+    manifest: dict[str, Any]
+    skipped: tuple[Outcome, ...]
+
+
+def build_corpus(
+    jobs: Sequence[tuple[str, Path]],
+    out: Path,
+    config: BuildConfig | None = None,
+    engine: Engine = "local",
+    workers: int = 1,
+    on_progress: Callable[[Outcome, int, int], None] | None = None,
+) -> BuildSummary:
+    """Build a corpus from the published folders of datasets.
+
+    Memory does not grow with the length of a recording, because it is measured an hour at a time. So the findings about
+    the whole recording ("variation" of "recording", "deviation") are about the hour that their segment lies in;
+    recordings of up to an hour are measured as a whole.
+
+    Args:
+        jobs: dataset names with the root folder of each.
+        out: folder of the corpus; must be on a file system that all nodes share where the engine is "ray".
+        config: see there.
+        engine: "local" processes, or "ray": an existing cluster (or one of this machine).
+        workers: processes of one thread each.
+        on_progress: called with each outcome, how many are done, and how many there are.
+
+    Raises:
+        ValueError: an unknown dataset, one given twice, a folder without recordings of the dataset.
+    """
+    config = config or BuildConfig()
+    tasks, info = plan_build(jobs, out, config)
+    if (finished := _finished(out, info)) is not None:
+        return finished
+    outcomes: dict[tuple[str, str], Outcome] = {}
+    for task, outcome in run_tasks(process_recording, tasks, engine, workers, PRELOAD):
+        outcome = outcome or _killed(task)
+        outcomes[outcome.dataset, outcome.recording_id] = outcome
+        if on_progress is not None:
+            on_progress(outcome, len(outcomes), len(tasks))
+    ordered = [outcomes[task.dataset, task.entry.id] for task in tasks]
+    skipped = tuple(outcome for outcome in ordered if outcome.problem)
+    parts = [out / PARTS / outcome.part for outcome in ordered if not outcome.problem]
+    chosen = None
+    if config.train_cap is not None:
+        chosen = cap_segments(read_candidates(parts), {"train": config.train_cap}, config.seed)
+    with atomic(out / SKIPPED) as stream:
+        stream.write(_skipped_json(skipped))
+    manifest = assemble(parts, out, info, chosen, config.shard_rows, workers)
+    shutil.rmtree(out / PARTS)
+    return BuildSummary(manifest, skipped)
+
+
+def _finished(out: Path, info: BuildInfo) -> BuildSummary | None:
+    """The corpus that is there already, if it is of the same recordings and configuration."""
+    try:
+        manifest = read_manifest(out)
+    except (ValueError, FileNotFoundError):
+        return None
+    if manifest["config"] != json.loads(json.dumps(info.config)) or (out / PARTS).exists():
+        return None
+    skipped = tuple(Outcome(**item, part="") for item in json.loads((out / SKIPPED).read_text()))
+    return BuildSummary(manifest, skipped)
+
+
+def _killed(task: Task) -> Outcome:
+    return Outcome(task.dataset, task.entry.id, "", problem="its process was killed (not enough memory?)")
+
+
+def _skipped_json(skipped: Iterable[Outcome]) -> bytes:
+    items = [{"dataset": o.dataset, "recording_id": o.recording_id, "problem": o.problem} for o in skipped]
+    return json.dumps(items, indent=1, ensure_ascii=False).encode() + b"\n"
