@@ -12,7 +12,7 @@ from corpus.instruct import Item, Material, make_items
 from corpus.instruct.record import Task
 
 NARRATE = "Write the clinical narrative of the current EEG segment: frequency, space, artifacts."
-"""What the task "narrative" asks: the same words that narrators are prompted with."""
+"""What the task "narrative" asks, and what narrators are prompted with."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,16 @@ def add_detector_command(whats: Any) -> None:
     parser.add_argument("--dataset", metavar="NAME", help="PATH holds this dataset as published, such as dreams")
     parser.add_argument("--persons", type=int, default=200, help="simulated persons, a minute each (default: 200)")
     scores_argument(parser)
+    detector_arguments(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def detector_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which waveform detector, and where it runs."""
     parser.add_argument(
         "--model", default="tiny", metavar="NAME|PATH", help="detector; default: tiny, which is shipped"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (default: cpu)")
-    parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from neuronarrator.commands.detector import detector_arguments
 from neuronarrator.commands.scores import scores_argument, show_scores
 
 
@@ -16,10 +17,7 @@ def add_patterns(subcommands: Any) -> None:
     parser.add_argument("--dataset", metavar="NAME", help="how PATH is published (default: as the folder is called)")
     parser.add_argument("--persons", type=int, default=10, help="simulated segments of each pattern (default: 10)")
     scores_argument(parser)
-    parser.add_argument(
-        "--model", default="tiny", metavar="NAME|PATH", help="detector; default: tiny, which is shipped"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps (default: cpu)")
+    detector_arguments(parser)
     parser.set_defaults(run=_evaluate)
 
 

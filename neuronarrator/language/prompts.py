@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from corpus.dataset.mixture import NARRATE
 from neuronarrator.language.chat import IGNORE_INDEX, chat_ids
 
 PLACEHOLDERS = {
@@ -20,7 +21,7 @@ PLACEHOLDERS = {
 }
 SEQUENCE = ("history", "signal", "topomap", "spectrum")  # order in the prompt
 STATE_SPACE_INSTRUCTION = "The preceding segments lead to the current one; describe how it differs from them."
-TASK_INSTRUCTION = "Write the clinical narrative of the current EEG segment: frequency, space, artifacts."
+TASK_INSTRUCTION = NARRATE
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
