@@ -1,13 +1,15 @@
 """Classifiers of a dataset's labels, trained and scored on the same persons: the baselines of Table 5 and simple ones.
 
 Run: python benchmarks/classifiers.py [--dataset workload] [--root ../shared/data/eegmat] [--only eegnet biot ...]
-         [--folds 5] [--epochs 20] [--size tiny] [--seed 0] [--json FILE]
+         [--model tiny] [--folds 5] [--epochs 20] [--size tiny] [--seed 0] [--json FILE]
 Persons are dealt to folds; each fold is predicted by a model that saw none of its persons, for a number of epochs that
 is set beforehand, and the predictions of all folds are scored together. No fold is used to choose anything. Intervals
 of 95 % resample persons. "band powers" is a logistic regression on the natural logarithm of six band powers and of the
 variance of each channel (scikit-learn's defaults, classes weighted); "majority" always names the most frequent class of
-training. Seconds are CPU seconds of training and prediction, all folds. The paper's column is from other recordings of
-the dataset with its own split; which accuracy it is, the paper does not state.
+training. "narrative" is a logistic regression on the facts that the narratives of `--model` state
+(`neuronarrator.evaluate.labels`): the narrator was given no label of any person, but signals of some of them are in its
+training. Seconds are CPU seconds of training and prediction, all folds, narration among them. The paper's column is
+from other recordings of the dataset with its own split; which accuracy it is, the paper does not state.
 """
 
 import argparse
@@ -30,14 +32,24 @@ from corpus.datasets import get_dataset
 from corpus.features import extract_features
 from corpus.segment import SEGMENT_S, Segment
 from encoders.classifiers import CLASSIFIERS, Size
-from neuronarrator.classification.data import ClassificationDataModule, LabelledSegments, majority, read_segments
+from neuronarrator.classification.data import (
+    ClassificationDataModule,
+    LabelledSegments,
+    majority,
+    read_segments,
+    subject_folds,
+)
 from neuronarrator.classification.task import ClassificationTask
+from neuronarrator.evaluate.labels import Labelled, collect, probe
 from neuronarrator.evaluate.published import paper_accuracies
+from neuronarrator.evaluate.sources import open_data
 from neuronarrator.metrics.classification import label_scores
+from neuronarrator.narrator import Narrator
 from neuronarrator.optim import OptimizerOptions
 
 FOLDERS = {"workload": "eegmat", "adhd-child": "adhd_child", "iiic": "iiic_sparcnet", "iiic-irr": "iiic_irr"}
 SIMPLE = ("majority", "band-powers")
+NARRATIVE = "narrative"
 PERCENT = ("accuracy", "balanced_accuracy", "weighted_f1")
 RESAMPLES = 2000
 
@@ -125,6 +137,27 @@ def score(predict: Predict, segments: LabelledSegments, folds: int, seed: int) -
     return scores | {"parameters": n_parameters, "cpu_s": round(seconds, 1)}
 
 
+def score_narratives(
+    narrator: Narrator, root: Path, segments: LabelledSegments, args: argparse.Namespace
+) -> dict[str, Any]:
+    """The labels that a probe reads from narratives, with the folds of the classifiers."""
+    start = time.process_time()
+    name = get_dataset(args.dataset).card.name
+    written, _ = collect(narrator, open_data(root, args.dataset).items, {})
+    rows = [row for row in written[name] if row.label in segments.classes]
+    folds = subject_folds(segments, args.folds, args.seed)
+    fold_of = dict(zip(segments.subjects.tolist(), folds.tolist(), strict=True))
+    told: list[str | None] = []
+    kept: list[Labelled] = []
+    for fold in range(args.folds):
+        held_out = [row for row in rows if fold_of[row.subject] == fold]
+        labels, _ = probe(held_out, [row for row in rows if fold_of[row.subject] != fold], args.seed)
+        told, kept = told + (labels or [None] * len(held_out)), kept + held_out
+    scores = label_scores([row.label or "" for row in kept], told, [row.subject for row in kept], RESAMPLES, args.seed)
+    n_parameters = sum(p.numel() for p in narrator.parameters())
+    return scores | {"parameters": n_parameters, "cpu_s": round(time.process_time() - start, 1)}
+
+
 def format_table(results: dict[str, dict[str, Any]], paper: dict[str, float]) -> str:
     """Markdown, one row a classifier; percent but for kappa. `paper` holds shares, by the paper's names."""
     head = ["classifier", "accuracy", "balanced accuracy", "kappa", "weighted F1", "parameters", "CPU s", "paper"]
@@ -152,8 +185,9 @@ def main() -> None:
     parser.add_argument("--dataset", default="workload", help="name in corpus.datasets (default: workload)")
     parser.add_argument("--root", type=Path, help="its folder, or a corpus (default: that of the shared recordings)")
     parser.add_argument("--classes", nargs="+", help="labels to tell apart (default: those of the dataset)")
-    names = [*SIMPLE, *CLASSIFIERS]
+    names = [*SIMPLE, NARRATIVE, *CLASSIFIERS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--model", default="tiny", help="narrator (default: tiny, which ships)")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--size", choices=("tiny", "base"), default="tiny")
@@ -171,7 +205,10 @@ def main() -> None:
     simple: dict[str, Predict] = {"majority": majority_class, "band-powers": band_powers}
     results = {}
     for name in args.only:
-        results[name] = score(simple.get(name) or network(name, settings), segments, args.folds, args.seed)
+        if name == NARRATIVE:
+            results[name] = score_narratives(Narrator.from_pretrained(args.model), root, segments, args)
+        else:
+            results[name] = score(simple.get(name) or network(name, settings), segments, args.folds, args.seed)
         print(f"{name}: balanced accuracy {100 * results[name]['balanced_accuracy']['value']:.1f} %", flush=True)
     counts = np.bincount(majority(segments.votes) + 1, minlength=len(segments.classes) + 1)
     told = ", ".join(f"{value} {n}" for value, n in zip(("tie", *segments.classes), counts, strict=True) if n)
