@@ -47,13 +47,14 @@ class TraceRaster:
             deflection_px: (R, T) float32, rows downwards from the baseline; where it is NaN there is no line.
         """
         change = self._changes(deflection_px)
+        full = np.full((STRIP, change.shape[1]), FULL, change.dtype)  # numpy compares with a scalar much more slowly
         for start in range(0, len(change), STRIP):  # all that is done with a strip is done while it is in the cache
             strip = change[start : start + STRIP]
             if start:
                 strip[0] += change[start - 1]
             for above, below in pairwise(strip):  # faster than cumsum along the first axis
                 below += above
-            yield slice(start, start + len(strip)), np.minimum(strip, FULL).astype(np.uint8)
+            yield slice(start, start + len(strip)), np.minimum(strip, full[: len(strip)]).astype(np.uint8)
 
     def _changes(self, deflection_px: np.ndarray) -> np.ndarray:
         """From each pixel to the one below it, how much more ink there is, (rows, columns) int16."""

@@ -71,7 +71,7 @@ class PageRenderer:
         self.n_chans, self.n_times = len(ch_names), round(duration_s * sfreq)
         names, groups = self.derivations.names, self.derivations.groups
         self.layout = lay_out(names, groups, self.style.width, self.style.height, duration_s)
-        self._empty: dict[float, tuple[np.ndarray, np.ndarray]] = {}  # by gain
+        self._empty: dict[float, np.ndarray] = {}  # by gain
         place = self.layout
         baselines = np.array(place.baselines) - place.top
         shape = (place.bottom - place.top, place.right - place.left)
@@ -120,25 +120,31 @@ class PageRenderer:
         traces_uv = self.derivations.apply(signal_uv)
         gain, place = self._gain(traces_uv), self.layout
         downwards = 1.0 if self.style.negative_up else -1.0
-        empty, under = self._empty_page(gain)
-        rows, columns = slice(place.top, place.bottom), slice(place.left, place.right)
-        for margin in (slice(None, place.top), slice(place.bottom, None)):
-            page[margin] = empty[margin]
-        for margin in (slice(None, place.left), slice(place.right, None)):
-            page[rows, margin] = empty[rows, margin]
-        plot = page[rows, columns]
-        for strip, ink in self._raster.ink(traces_uv * np.float32(downwards * place.px_per_mm / gain)):
-            grey = np.minimum(under[strip], np.subtract(255, ink, out=ink))
-            for colour in range(3):
-                plot[strip, :, colour] = grey
+        grey = self._empty_page(gain).copy()
+        plot = grey[place.top : place.bottom, place.left : place.right]
+        for rows, ink in self._raster.ink(traces_uv * np.float32(downwards * place.px_per_mm / gain)):
+            under = plot[rows]
+            np.minimum(under, np.subtract(255, ink, out=ink), out=under)
+        _to_rgb(grey, page)
 
-    def _empty_page(self, gain: float) -> tuple[np.ndarray, np.ndarray]:
-        """The page without traces, (H, W, 3), and the grey values of its plot."""
+    def _empty_page(self, gain: float) -> np.ndarray:
+        """The grey values of the page without traces, (H, W)."""
         if gain not in self._empty:
-            place = self.layout
             up = "negative up" if self.style.negative_up else "positive up"
             told = "   ".join((TOLD[self.style.montage], f"{gain:g} µV/mm", f"{PAPER_MM_S:g} mm/s", up))
-            grey = draw_background(place, self.derivations.names, told, gain)
-            plot = grey[place.top : place.bottom, place.left : place.right].copy()
-            self._empty[gain] = np.repeat(grey[..., None], 3, axis=-1), plot
+            self._empty[gain] = draw_background(self.layout, self.derivations.names, told, gain)
         return self._empty[gain]
+
+
+def _to_rgb(grey: np.ndarray, page: np.ndarray) -> None:
+    """Write (H, W) as three equal colours into (H, W, 3), both contiguous, two pixels at a time.
+
+    Pixels a and b become the bytes aa, ab and bb: half as many writes as byte by byte, which took a third of a page.
+    """
+    size = grey.size // 2 * 2
+    pixels = grey.reshape(-1)[:size].view("<u2")
+    words = page.reshape(-1)[: 3 * size].view("<u2").reshape(-1, 3)
+    words[:, 0] = (pixels & 255) * np.uint16(257)
+    words[:, 1] = pixels
+    words[:, 2] = (pixels >> 8) * np.uint16(257)
+    page[-1, -1] = grey[-1, -1]  # of an odd number
