@@ -43,8 +43,8 @@ def find_model(name: str | Path) -> Path:
         f"got model {str(name)!r}, expected one of {shipped}, a directory with a {CONFIG_FILE} or owner/name of the "
         "Hugging Face hub: check the name or the path"
     )
-    if Path(name).exists() or not _REPO_ID.fullmatch(str(name)):
-        raise error
+    if Path(name).exists() or not _REPO_ID.fullmatch(str(name)) or Path(name).parent.is_dir():
+        raise error  # a folder here of that name, such as runs/, is not an owner on the hub
     try:
         return Path(snapshot_download(str(name)))
     except (OSError, ValueError) as cause:  # no such repository, no network, not a name

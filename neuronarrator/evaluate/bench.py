@@ -17,7 +17,16 @@ from neuronarrator.evaluate.bench_answers import Answers, parse_choice
 from neuronarrator.evaluate.narratives import versions
 from neuronarrator.metrics.bootstrap import LEVEL, bootstrap_means, percentiles
 from neuronarrator.metrics.classification import INVALID
-from neuronarrator.metrics.detection import IOUS, MAIN_IOU, Marks, average_precision, match_marks, to_marks
+from neuronarrator.metrics.detection import (
+    IOUS,
+    MAIN_IOU,
+    Marks,
+    average_precision,
+    map_interval,
+    match_marks,
+    mean_of_known,
+    to_marks,
+)
 from neuronarrator.metrics.text import ROUGE_SIGNATURE
 
 RESAMPLES = 1000
@@ -182,9 +191,9 @@ def score_boxes(items: Sequence[BenchItem], system: Answers, resamples: int, see
         ap = by_iou[MAIN_IOU][-1]
         classes[kind] = {"ap_50": None if np.isnan(ap) else ap, "n_true": len(boxes), "n_found": len(mine)}
     return {
-        "map_50": _mean(by_iou[MAIN_IOU]),
-        "ci": _map_interval(hits_of, len(people), resamples, seed) if len(people) > 1 else None,
-        "map": {f"{iou:g}": _mean(values) for iou, values in by_iou.items()},
+        "map_50": mean_of_known(by_iou[MAIN_IOU]),
+        "ci": map_interval(hits_of, len(people), resamples, seed) if len(people) > 1 else None,
+        "map": {f"{iou:g}": mean_of_known(values) for iou, values in by_iou.items()},
         "classes": classes,
         "n_items": len(boxed),
     }
@@ -200,23 +209,6 @@ def _table(items: Sequence[BenchItem], marks: Mapping[str, Iterable[Any]], rows:
         if name in rows
     ]
     return to_marks(np.array(table, float).reshape(-1, 6))
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    there = [value for value in values if not np.isnan(value)]
-    return float(np.mean(there)) if there else None
-
-
-def _map_interval(
-    hits_of: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], persons: int, resamples: int, seed: int
-) -> list[float]:
-    """Percentile interval of the mean average precision when persons are drawn with replacement."""
-    drawn = np.random.default_rng(seed).multinomial(persons, np.full(persons, 1 / persons), size=resamples)
-    means = [
-        _mean([average_precision(np.repeat(hits, w[owner]), int(w[boxes].sum())) for hits, owner, boxes in hits_of])
-        for w in drawn
-    ]
-    return percentiles(np.array([mean for mean in means if mean is not None])[:, None])[0]
 
 
 def format_bench(scores: Mapping[str, Any]) -> str:

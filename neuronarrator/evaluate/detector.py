@@ -3,7 +3,6 @@
 Every class is reported by itself, with what its errors are: that is what the reviewers of CerebraGloss asked for.
 """
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from encoders.waveform import WAVEFORM_KINDS, WaveformDetector
 from neuronarrator.detection.data import TEST_SEED, collate_windows, segment_windows, simulate_labelled
 from neuronarrator.detection.task import LEAST_SCORE, as_table
 from neuronarrator.evaluate.expert_marks import against_experts
-from neuronarrator.metrics.bootstrap import percentiles
 from neuronarrator.metrics.calibration import BINS, reliability
 from neuronarrator.metrics.detection import (
     IOUS,
@@ -23,7 +21,9 @@ from neuronarrator.metrics.detection import (
     average_precision,
     error_table,
     event_scores,
+    map_interval,
     match_marks,
+    mean_of_known,
     operating_points,
     to_marks,
 )
@@ -122,9 +122,9 @@ def detection_report(
     scores = np.concatenate([found.of(number).score for number in range(len(WAVEFORM_KINDS))])
     right = np.concatenate([hits_of[kind][0] for kind in WAVEFORM_KINDS])
     return {
-        "map_50": _mean(classes[kind]["ap_50"] for kind in WAVEFORM_KINDS),
-        "map_50_interval": _interval(list(hits_of.values()), int(person.max()) + 1, resamples),
-        "map": {f"{iou:g}": _mean(classes[kind]["ap"][f"{iou:g}"] for kind in WAVEFORM_KINDS) for iou in IOUS},
+        "map_50": mean_of_known(classes[kind]["ap_50"] for kind in WAVEFORM_KINDS),
+        "map_50_interval": map_interval(list(hits_of.values()), int(person.max()) + 1, resamples, 0),
+        "map": {f"{iou:g}": mean_of_known(classes[kind]["ap"][f"{iou:g}"] for kind in WAVEFORM_KINDS) for iou in IOUS},
         "classes": classes,
         "calibration": _calibration(scores, right),
         "least_score": LEAST_SCORE,
@@ -146,29 +146,6 @@ def _calibration(scores: np.ndarray, right: np.ndarray) -> dict[str, Any] | None
 
 def _finite(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
-
-
-def _interval(
-    hits_of: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], persons: int, resamples: int
-) -> list[float]:
-    """Percentile interval of the mean average precision when persons are drawn with replacement."""
-    drawn = np.random.default_rng(0).multinomial(persons, np.full(persons, 1 / persons), size=resamples)
-    means = []
-    for weights in drawn:
-        values = [_weighted_ap(hits, weights[owner], weights[boxes].sum()) for hits, owner, boxes in hits_of]
-        there = [value for value in values if not np.isnan(value)]
-        means.append(np.mean(there) if there else np.nan)
-    return percentiles(np.array(means)[:, None])[0]
-
-
-def _weighted_ap(hits: np.ndarray, weight: np.ndarray, n_true: float) -> float:
-    """`average_precision` of marks that count several times or not at all."""
-    return average_precision(np.repeat(hits, weight), int(n_true))
 
 
 def _events(found: Marks, true: Marks, n_windows: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ A mark is an interval of one electrode of one window, with a class. Matching is 
 same electrode. Shapes: M marks, T true boxes, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
+
+from neuronarrator.metrics.bootstrap import percentiles
 
 IOUS = (0.3, 0.4, 0.5, 0.6, 0.7)
 MAIN_IOU = 0.5
@@ -101,6 +103,36 @@ def average_precision(hits: np.ndarray, n_true: int) -> float:
     precision = right / np.arange(1, len(hits) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float((np.diff(recall) * envelope).sum())
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are neither None nor NaN, as of the classes that have boxes; None where there is none."""
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    return float(np.mean(known)) if known else None
+
+
+def map_interval(
+    hits_of: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], persons: int, resamples: int, seed: int
+) -> list[float]:
+    """Interval of the mean average precision when persons are drawn with replacement.
+
+    Args:
+        hits_of: of each class: hits (M,), the person of each mark (M,) and of each true box (T,), 0 to `persons` - 1.
+        persons: how many.
+        resamples: how often they are drawn.
+        seed: of that.
+
+    Returns:
+        Lower and upper edge, see `bootstrap.percentiles`.
+    """
+    drawn = np.random.default_rng(seed).multinomial(persons, np.full(persons, 1 / persons), size=resamples)
+    means = [
+        mean_of_known(
+            average_precision(np.repeat(hits, w[owner]), int(w[boxes].sum())) for hits, owner, boxes in hits_of
+        )
+        for w in drawn
+    ]
+    return percentiles(np.array([value for value in means if value is not None])[:, None])[0]
 
 
 @dataclass(frozen=True)

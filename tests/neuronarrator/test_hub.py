@@ -81,9 +81,12 @@ def test_a_missing_repository_is_an_os_error() -> None:
     assert issubclass(RepositoryNotFoundError, OSError)  # so `find_model` turns it into its own
 
 
-def test_a_local_folder_without_a_model_is_never_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["runs/x", "runs/missing"])
+def test_a_path_below_a_local_folder_is_never_looked_up(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hub, "snapshot_download", lambda _: pytest.fail("asked the hub"))
     (tmp_path / "runs" / "x").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match="got model 'runs/x'"):
-        hub.find_model("runs/x")
+    with pytest.raises(FileNotFoundError, match=f"got model '{name}'"):
+        hub.find_model(name)
