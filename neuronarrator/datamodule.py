@@ -119,6 +119,15 @@ class InstructionDataModule(CropDataModule):
     narrate = Mixture()
 
 
+class QuestionDataModule(CropDataModule):
+    """The same crops, three in seven with their narratives and the others with one question each, of what is measured.
+
+    For a narrator that answers as well as it narrates. Validation asks for the narrative, as elsewhere.
+    """
+
+    narrate = Mixture(("narrative",) * 3 + ("question",) * 2 + ("yes_no", "choice"))
+
+
 def _load(chosen: Sequence[tuple[Source, Entry]], what: str) -> Iterator[tuple[Source, Recording]]:
     """The recordings with their sources; one that cannot be used is left out with a warning."""
     for source, entry in tqdm(chosen, desc=what, unit="file"):

@@ -15,7 +15,7 @@ from neuronarrator.alignment import load_dual
 from neuronarrator.band_powers import BandPowerHead
 from neuronarrator.hub import model_card
 from neuronarrator.language.llm import Tuning, merge_adapters, tune
-from neuronarrator.language.tokenizer import load_or_train_tokenizer
+from neuronarrator.language.tokenizer import complete_tokenizer, load_or_train_tokenizer
 from neuronarrator.metrics import FactF1
 from neuronarrator.narrator import Narrator, NarratorConfig
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
@@ -91,7 +91,10 @@ class NarrationTask(L.LightningModule):
             tokenizer = narrator.llm
         elif tokenizer is None and start_from is not None:
             tokenizer = tokenizer_of(start_from)
-        self.narrator = Narrator(narrator, load_or_train_tokenizer(tokenizer, recipe.vocab_size))
+        vocabulary = load_or_train_tokenizer(tokenizer, recipe.vocab_size)
+        if "ask" in narrator.instructions:
+            vocabulary = complete_tokenizer(vocabulary)
+        self.narrator = Narrator(narrator, vocabulary)
         if start_from is not None:
             start_narrator(self.narrator, start_from)
         if alignment_checkpoint is not None:

@@ -16,7 +16,7 @@ from corpus.features import extract_features
 from corpus.segment import Segment
 from neuronarrator import hub
 from neuronarrator.calibrate import Calibration
-from neuronarrator.language.chat import pad
+from neuronarrator.language.chat import stack_rows
 from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
 from neuronarrator.language.llm import build_llm, llm_fields
 from neuronarrator.language.prompts import (
@@ -24,7 +24,6 @@ from neuronarrator.language.prompts import (
     TASK_INSTRUCTION,
     build_prompt,
     encode_answers,
-    mask_labels,
     splice,
 )
 from neuronarrator.narrator_config import NarratorConfig as NarratorConfig  # others find it here
@@ -81,24 +80,34 @@ class Narrator(SoftPrompts):
         turns: Sequence[tuple[str, str]] = (),
     ) -> Tensor:
         """Embeddings of the whole prompt, soft prompts in place, (B, P, D); `task` and `turns` as in `build_prompt`."""
-        return self._embed_prompt(batch, self.soft_prompts(batch), self.config.modalities, task, turns)
+        return self._embed_prompts(batch, self.soft_prompts(batch), [task] * len(batch), turns)["inputs_embeds"]
 
-    def _embed_prompt(
-        self,
-        batch: Batch,
-        soft_prompts: Tensor,
-        modalities: Sequence[str],
-        task: str = TASK_INSTRUCTION,
-        turns: Sequence[tuple[str, str]] = (),
-    ) -> Tensor:
+    def _prompts(
+        self, batch: Batch, tasks: Sequence[str], modalities: Sequence[str], turns: Sequence[tuple[str, str]] = ()
+    ) -> list[list[int]]:
+        """Token ids of the prompt of each row, as `build_prompt` makes them."""
         counts = self.count_soft_prompts(len(batch.ch_names), modalities)
-        ids = torch.tensor(build_prompt(self.tokenizer, counts, task, turns), device=self.device)
-        return splice(self.llm.get_input_embeddings()(ids), ids, self.placeholder_ids, soft_prompts)
+        built = {task: build_prompt(self.tokenizer, counts, task, turns) for task in dict.fromkeys(tasks)}
+        return [built[task] for task in tasks]
+
+    def _embed(self, rows: Mapping[str, Tensor], soft_prompts: Tensor) -> dict[str, Tensor]:
+        """Rows of `stack_rows` with embeddings, soft prompts in place, instead of ids."""
+        ids = rows["input_ids"].to(self.device)
+        embeds = splice(self.llm.get_input_embeddings()(ids), ids, self.placeholder_ids, soft_prompts)
+        return {"inputs_embeds": embeds, "attention_mask": rows["attention_mask"].to(self.device)}
+
+    def _embed_prompts(
+        self, batch: Batch, soft_prompts: Tensor, tasks: Sequence[str], turns: Sequence[tuple[str, str]] = ()
+    ) -> dict[str, Tensor]:
+        """`inputs_embeds` (B, P, D) and `attention_mask` (B, P) of prompts to be continued, padded on the left."""
+        prompts = self._prompts(batch, tasks, self.config.modalities, turns)
+        return self._embed(stack_rows(prompts, None, self.tokenizer.pad_token_id), soft_prompts)
 
     def forward(self, batch: Batch, modalities: Sequence[str] | None = None) -> NarratorOutput:
         """Teacher-forced pass over the reference narratives; `loss` is the mean over answer tokens (Eq. 7).
 
-        Answers are cut where the positions of the LLM end.
+        The instruction of each row is `batch.instructions`, or the narrative's where there are none. Answers are cut
+        where the positions of the LLM end.
 
         Args:
             batch: segments with their narratives.
@@ -106,18 +115,14 @@ class Narrator(SoftPrompts):
         """
         modalities = modalities or self.config.modalities
         soft_prompts = self.soft_prompts(batch, modalities)
-        prompt = self._embed_prompt(batch, soft_prompts, modalities)
-        room = self.llm.config.max_position_embeddings - prompt.shape[1]
-        answers = encode_answers(self.tokenizer, batch.narratives, room)
-        ids, mask = (part.to(self.device) for part in pad(answers, self.tokenizer.pad_token_id))
-        embeds = torch.cat([prompt, self.llm.get_input_embeddings()(ids)], dim=1)
-        attention = torch.cat([mask.new_ones(prompt.shape[:2]), mask], dim=1)
-        labels = mask_labels(ids, mask, prompt.shape[1])
-        keep = ids.shape[1] + 1  # logits of the prompt are never used
+        prompts = self._prompts(batch, batch.instructions or [TASK_INSTRUCTION] * len(batch), modalities)
+        shortest, *_, longest = sorted(map(len, prompts))
+        answers = encode_answers(self.tokenizer, batch.narratives, self.llm.config.max_position_embeddings - longest)
+        rows = stack_rows(prompts, answers, self.tokenizer.pad_token_id)
+        keep = rows["labels"].shape[1] - shortest + 1  # logits of what all rows have for a prompt are never used
         output = self.llm(
-            inputs_embeds=embeds,
-            attention_mask=attention,
-            labels=labels[:, -keep:],
+            **self._embed(rows, soft_prompts),
+            labels=rows["labels"][:, -keep:].to(self.device),
             logits_to_keep=keep,
             use_cache=False,
         )
@@ -128,23 +133,22 @@ class Narrator(SoftPrompts):
         self, batch: Batch, options: GenerationOptions = GREEDY, tokens: SegmentTokens | None = None
     ) -> list[Generation]:
         """Narratives of a batch, all rows at once; greedy by default. `tokens` as in `soft_prompts`."""
-        soft_prompts = self.soft_prompts(batch, tokens=tokens)
-        prompt = self._embed_prompt(batch, soft_prompts, self.config.modalities)
+        prompt = self._embed_prompts(batch, self.soft_prompts(batch, tokens=tokens), [TASK_INSTRUCTION] * len(batch))
         return decode(self.llm, self.tokenizer, prompt, options, self.config.max_new_tokens)
 
     @torch.inference_mode()
     def ask(
         self,
         about: Batch | Segment,
-        question: str,
+        questions: str | Sequence[str],
         turns: Sequence[tuple[str, str]] = (),
         options: GenerationOptions = GREEDY,
     ) -> list[Generation]:
-        """Answer a question about each segment: the prompt of a narrative with the question for its instruction.
+        """Answer a question about each segment: the prompt of a narrative with a question for its instruction.
 
         Args:
             about: segments with their history, or one segment, which is then read without any.
-            question: in plain words.
+            questions: in plain words, one for all segments or one each.
             turns: earlier questions about the same segments and their answers, oldest first.
             options: how to decode.
 
@@ -157,12 +161,17 @@ class Narrator(SoftPrompts):
                 f"{', '.join(self.config.instructions)} only, expected ask among them: use a narrator with an "
                 "instruction-tuned LLM such as experiments/narrate/base.yaml, or narrate"
             )
-        if not question.strip():
-            raise ValueError("got an empty question, expected words: ask something")
         if isinstance(about, Segment):
             alone = [replace(about, history=())]
             about = collate(alone, extract_features(alone), [0], self.config.history_k)
-        prompt = self.embed_prompt(about.to(self.device), task=question, turns=turns)
+        asked = [questions] * len(about) if isinstance(questions, str) else list(questions)
+        if len(asked) != len(about) or not all(question.strip() for question in asked):
+            raise ValueError(
+                f"got {len(asked)} questions, {sum(not question.strip() for question in asked)} of them empty, for "
+                f"{len(about)} segments, expected words: ask one question of all, or one of each"
+            )
+        about = about.to(self.device)
+        prompt = self._embed_prompts(about, self.soft_prompts(about), asked, turns)
         return decode(self.llm, self.tokenizer, prompt, options, self.config.max_new_tokens)
 
     @property

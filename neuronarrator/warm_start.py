@@ -11,6 +11,7 @@ from neuronarrator import hub
 from neuronarrator.narrator import Narrator
 
 TOKENIZER_FILE = "tokenizer_config.json"
+_EMBEDDINGS = "llm.model.embed_tokens.weight"
 _PREFIX = "narrator."  # of a narrator in its task
 
 
@@ -37,6 +38,8 @@ def tokenizer_of(start_from: str | Path) -> str:
 def start_narrator(narrator: Narrator, start_from: str | Path) -> None:
     """Load the weights of an earlier run, all of them, in place.
 
+    Where the tokenizer has got more tokens since (`tokenizer.complete_tokenizer`), their embeddings stay as they are.
+
     Args:
         narrator: of the same configuration, without adapters.
         start_from: a saved narrator, as `hub.find_model` finds it, or a checkpoint of `NarrationTask`.
@@ -46,6 +49,8 @@ def start_narrator(narrator: Narrator, start_from: str | Path) -> None:
         ValueError: weights that do not fit.
     """
     state, own = _read(start_from), narrator.state_dict()
+    if (old := state.get(_EMBEDDINGS)) is not None and len(old) < len(own[_EMBEDDINGS]):
+        state = {**state, _EMBEDDINGS: torch.cat([old, own[_EMBEDDINGS][len(old) :]])}
     missing = sorted(set(own) - set(state) - narrator.tied)
     added = sorted(set(state) - set(own))
     misshaped = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)

@@ -128,7 +128,7 @@ def _asymmetry(findings: Findings) -> Iterator[_Raw]:
 
 
 def _artifacts(findings: Findings) -> Iterator[_Raw]:
-    stems = ("What about artifacts?", "Which of these is true of artifacts in this segment?")
+    stems = ("What about artifacts?", "Are there artifacts?")
     seen = {item.value for item in findings.of("artifact")}
     marks = {item.value for item in findings.of("waveform")}
     twins = {own for mark, artifacts in _TWINS.items() if mark in marks for own in artifacts}
@@ -169,7 +169,7 @@ def _places(findings: Findings) -> Iterator[_Raw]:
 
 
 def _posterior(findings: Findings) -> Iterator[_Raw]:
-    stems = ("What about the posterior dominant rhythm?", "How fast is the posterior dominant rhythm?")
+    stems = ("Is there a posterior dominant rhythm?", "How fast is the posterior dominant rhythm?")
     for item in findings.of("pdr"):
         hertz = item.measured or 0.0
         nearby = PDR_WRONG_HZ if item.value == "absent" else tuple(hertz + away for away in PDR_AWAY_HZ)

@@ -67,6 +67,7 @@ def make_items(materials: Sequence[Material], seed: int = 0, tasks: Sequence[Tas
         materials: segments.
         seed: with the segment's index it chooses topics, wording and order.
         tasks: which; the default mixes descriptions, choices and conversations one to one to one, and adds yes/no.
+            A "question" is a choice without its options.
     """
     balance: Counter[tuple[str, str]] = Counter()
     for material in materials:
@@ -102,6 +103,8 @@ def make_item(
         return _choice(material, contrasts, rng, seed)
     if task == "yes_no":
         return _yes_no(material, contrasts, rng, seed, balance)
+    if task == "question":
+        return _question(material, contrasts, rng, seed)
     return _converse(material, rng, seed)
 
 
@@ -172,6 +175,13 @@ def _yes_no(
     asked = chosen.right if answer == "yes" else rng.choice(chosen.wrong)
     turns = _round(rng.choice(_JUDGE).format(asked), f"{answer.capitalize()}. {chosen.right}")
     return Item("yes_no", turns, answer=answer, topic=chosen.topic, seed=seed, **of_segment(material))
+
+
+def _question(material: Material, contrasts: Sequence[Contrast], rng: random.Random, seed: int) -> Item | None:
+    if not contrasts:
+        return None
+    chosen = _pick(contrasts, rng)
+    return Item("question", _round(chosen.stem, chosen.right), topic=chosen.topic, seed=seed, **of_segment(material))
 
 
 def _converse(material: Material, rng: random.Random, seed: int) -> Item | None:

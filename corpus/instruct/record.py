@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from corpus.findings import Findings
 
-Task = Literal["description", "choice", "yes_no", "conversation"]
+Task = Literal["description", "choice", "yes_no", "conversation", "question"]
 Source = Literal["rules", "teacher", "repaired"]
 SCHEMA_VERSION = 1
 LETTERS = "ABCD"
@@ -49,7 +49,7 @@ class Item:
     """One instruction with its answer, and where it comes from.
 
     Attributes:
-        task: "description", "choice", "yes_no" or "conversation".
+        task: "description", "choice", "yes_no", "conversation" or "question".
         turns: question and answer in turn, beginning with the user; several rounds in a conversation.
         options: the four statements of a choice, in the order of `LETTERS`.
         answer: the letter of a choice, "yes" or "no"; "" for texts.

@@ -163,16 +163,17 @@ class _StopStrings(StoppingCriteria):
 def decode(
     llm: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: Tensor | Mapping[str, Tensor],
+    prompt: Mapping[str, Tensor],
     options: GenerationOptions,
     max_new_tokens: int,
 ) -> list[Generation]:
-    """Continue prompts of one length.
+    """Continue prompts.
 
     Args:
         llm: a causal language model, or one that reads pictures as well.
         tokenizer: of the model; its `eos_token` ends a text.
-        prompt: embeddings (B, P, D), or the model's own inputs: `input_ids`, `attention_mask` (B, P) and more.
+        prompt: the model's inputs, padded on the left: `inputs_embeds` (B, P, D) or `input_ids` (B, P),
+            `attention_mask` (B, P), and more for one that reads pictures.
         options: how.
         max_new_tokens: where `options` does not say it.
 
@@ -182,15 +183,9 @@ def decode(
     Raises:
         ValueError: beams for a prompt that is no embeddings.
     """
-    if isinstance(prompt, Tensor):
-        length, mask = 0, torch.ones(prompt.shape[:2], dtype=torch.long, device=prompt.device)
-        inputs: Mapping[str, Tensor] = {"inputs_embeds": prompt, "attention_mask": mask}
-    else:
-        length, inputs = prompt["input_ids"].shape[1], prompt
-        if options.num_beams > 1:
-            raise ValueError(
-                f"got num_beams={options.num_beams} for an image narrator, expected 1; decode without beams"
-            )
+    length = prompt["input_ids"].shape[1] if "input_ids" in prompt else 0  # embeddings are not in what comes back
+    if length and options.num_beams > 1:
+        raise ValueError(f"got num_beams={options.num_beams} for an image narrator, expected 1; decode without beams")
     watch = _LogProbs()
     processors, criteria = LogitsProcessorList(), StoppingCriteriaList()
     if options.num_beams == 1:
@@ -198,17 +193,18 @@ def decode(
     if options.stop:
         criteria.append(_StopStrings(tokenizer, options.stop))
     sequences: Any = llm.generate(  # type: ignore[operator]
-        **inputs,
+        **prompt,
         generation_config=_config(tokenizer, options, max_new_tokens),
         logits_processor=processors,
         stopping_criteria=criteria,
         past_key_values=_cache(llm, options),
     )
     rows = [_cut(row, tokenizer, options.stop) for row in sequences[:, length:].tolist()]
-    if not isinstance(prompt, Tensor) or options.num_beams == 1:
+    if options.num_beams == 1:
         log_probs = watch.finish(sequences).tolist()
     else:
-        log_probs = [score(llm, prompt[i], row) for i, row in enumerate(rows)]
+        own = zip(prompt["inputs_embeds"], prompt["attention_mask"].bool(), rows, strict=True)
+        log_probs = [score(llm, embeds[mask], row) for embeds, mask, row in own]
     best = [watch.alternatives(i, len(row)) if options.num_beams == 1 else () for i, row in enumerate(rows)]
     told = zip(rows, log_probs, best, strict=True)
     return [generation_of(row, values[: len(row)], others, tokenizer, options.stop) for row, values, others in told]

@@ -1,4 +1,4 @@
-"""The prompt of the narrator as pure functions: ChatML with placeholders, splicing, label masking.
+"""The prompt of the narrator as pure functions: ChatML with placeholders and splicing.
 
 Sequence (NeuroNarrator, Eq. 6): history embeddings, current signal, current topomap, instruction. A placeholder token
 stands for each soft prompt; its embedding is replaced.
@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from corpus.dataset.mixture import NARRATE
-from neuronarrator.language.chat import IGNORE_INDEX, chat_ids
+from neuronarrator.language.chat import chat_ids
 
 PLACEHOLDERS = {
     "history": "<|eeg_history|>",
@@ -63,12 +63,12 @@ def encode_answers(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max
     return [[*ids, tokenizer.eos_token_id][:max_tokens] for ids in answers]
 
 
-def splice(prompt_embeds: Tensor, prompt_ids: Tensor, placeholder_ids: Tensor, soft_prompts: Tensor) -> Tensor:
+def splice(embeds: Tensor, ids: Tensor, placeholder_ids: Tensor, soft_prompts: Tensor) -> Tensor:
     """Put soft prompts where the placeholders stand.
 
     Args:
-        prompt_embeds: (N, D) token embeddings of the prompt.
-        prompt_ids: (N,) its ids.
+        embeds: (B, N, D) token embeddings.
+        ids: (B, N) of them.
         placeholder_ids: ids that are placeholders.
         soft_prompts: (B, S, D) in the order of the placeholders.
 
@@ -76,21 +76,13 @@ def splice(prompt_embeds: Tensor, prompt_ids: Tensor, placeholder_ids: Tensor, s
         (B, N, D).
 
     Raises:
-        ValueError: the prompt does not hold S placeholders.
+        ValueError: a row does not hold S placeholders.
     """
-    where = torch.isin(prompt_ids, placeholder_ids)
-    if int(where.sum()) != soft_prompts.shape[1]:
+    where = torch.isin(ids, placeholder_ids)
+    count = where.sum(dim=1)
+    if bool((count != soft_prompts.shape[1]).any()):
         raise ValueError(
-            f"got {soft_prompts.shape[1]} soft prompts, expected {int(where.sum())}, one a placeholder of the prompt; "
+            f"got {soft_prompts.shape[1]} soft prompts, expected {int(count[0])}, one a placeholder of the prompt; "
             "build the prompt with the counts of this batch"
         )
-    embeds = prompt_embeds.expand(len(soft_prompts), -1, -1).clone()
-    embeds[:, where] = soft_prompts.to(embeds.dtype)
-    return embeds
-
-
-def mask_labels(answer_ids: Tensor, answer_mask: Tensor, prompt_length: int) -> Tensor:
-    """Labels (B, prompt + answer): the answer's tokens; `IGNORE_INDEX` on the prompt and on padding."""
-    answer = answer_ids.masked_fill(~answer_mask, IGNORE_INDEX)
-    prompt = answer.new_full((len(answer), prompt_length), IGNORE_INDEX)
-    return torch.cat([prompt, answer], dim=1)
+    return embeds.masked_scatter(where[..., None], soft_prompts.to(embeds.dtype))

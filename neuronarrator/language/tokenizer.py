@@ -4,7 +4,9 @@ Larger narrators use the tokenizer of their Qwen model; both take the same code 
 """
 
 import io
+import json
 import re
+import string
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from encoders.labram import CHANNEL_NAMES
 from neuronarrator.language.prompts import CHAT_TEMPLATE, PLACEHOLDERS, STATE_SPACE_INSTRUCTION, TASK_INSTRUCTION
 
 _PUNCTUATION = re.compile(r"[.,;:]")  # always tokens of their own, so that "C4." is C4 and a stop
+_PRINTABLE = string.ascii_letters + string.digits + string.punctuation
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"  # Qwen's names
 
 
@@ -103,6 +106,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     punctuation = pre_tokenizers.Split(Regex(_PUNCTUATION.pattern), behavior="isolated")
     backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), punctuation])
     backend.decoder = decoders.Metaspace()
+    return _wrap(backend, unknown)
+
+
+def _wrap(backend: Tokenizer, unknown: str) -> PreTrainedTokenizerBase:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token=PAD,
@@ -113,6 +120,23 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return add_placeholders(tokenizer)
+
+
+def complete_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A vocabulary of `train_tokenizer` with every printable ASCII character, so that any question can be read.
+
+    New characters get ids behind all others: weights of the old vocabulary stay right. One that lacks none, such as
+    Qwen's vocabulary of bytes, comes back as it is.
+    """
+    unknown = tokenizer.unk_token_id
+    pieces = tokenizer(list(_PRINTABLE), add_special_tokens=False)["input_ids"]
+    lacking = [char for char, ids in zip(_PRINTABLE, pieces, strict=True) if unknown is not None and unknown in ids]
+    if not lacking:
+        return tokenizer
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    added = {token["content"]: token["id"] for token in state["added_tokens"]}  # they would get new ids behind the rest
+    state["model"]["vocab"] |= added | {char: len(tokenizer) + i for i, char in enumerate(lacking)}
+    return _wrap(Tokenizer.from_str(json.dumps(state)), tokenizer.unk_token)
 
 
 def add_placeholders(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:

@@ -100,6 +100,17 @@ def test_answers_of_yes_and_no_fit_the_question(materials: list[Material]) -> No
         assert (right in item.turns[0].text) == (item.answer == "yes")
 
 
+def test_a_question_is_a_choice_without_its_options(materials: list[Material]) -> None:
+    items = [item for seed in range(5) for item in make_items(materials, seed, ["question"])]
+    assert len(items) == 5 * len(materials)
+    assert len({item.topic.split()[0] for item in items}) > 4
+    for item in items:
+        (right,) = item.answers
+        findings = material_of(item, materials).findings
+        assert item.turns[0].text.endswith("?")
+        assert {c.verdict for c in check_against_findings(right, findings)} == {"supported"}
+
+
 def test_conversations_have_two_to_four_rounds(materials: list[Material]) -> None:
     rounds = Counter(len(i.answers) for seed in range(3) for i in make_items(materials, seed, ["conversation"]))
     assert set(rounds) == {2, 3, 4}

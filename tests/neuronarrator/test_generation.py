@@ -143,8 +143,20 @@ def talker(narrator: Narrator) -> Narrator:
 def test_a_question_stands_where_the_instruction_stood(talker: Narrator, batch: Batch) -> None:
     turns = [("Is it symmetric?", "It is.")]
     prompt = talker.embed_prompt(batch, task="Is there a rhythm?", turns=turns)
-    assert talker.ask(batch, "Is there a rhythm?", turns) == decode(talker.llm, talker.tokenizer, prompt, GREEDY, 6)
+    inputs = {"inputs_embeds": prompt, "attention_mask": prompt.new_ones(prompt.shape[:2])}
+    assert talker.ask(batch, "Is there a rhythm?", turns) == decode(talker.llm, talker.tokenizer, inputs, GREEDY, 6)
     assert prompt.shape[1] > talker.embed_prompt(batch, task="Is there a rhythm?").shape[1]
+
+
+def test_each_segment_can_have_a_question_of_its_own(talker: Narrator, batch: Batch) -> None:
+    questions = ["Is it?", "How has the power of delta activity changed against the preceding segments?"] * len(batch)
+    together = talker.ask(batch, questions[: len(batch)])
+    for row, question in enumerate(questions[: len(batch)]):
+        alone = talker.ask(batch, question)[row]
+        assert together[row].tokens == alone.tokens
+        assert together[row].log_probs == pytest.approx(alone.log_probs, abs=1e-4)
+    with pytest.raises(ValueError, match="got 1 questions, 0 of them empty, for"):
+        talker.ask(batch, ["Is it?"])
 
 
 def test_a_segment_is_asked_about_without_history(talker: Narrator, simulated: Recording, batch: Batch) -> None:
@@ -161,7 +173,7 @@ def test_a_model_of_narratives_alone_refuses_questions(narrator: Narrator, batch
 
 
 def test_an_empty_question_is_refused(talker: Narrator, batch: Batch) -> None:
-    with pytest.raises(ValueError, match="got an empty question"):
+    with pytest.raises(ValueError, match="of them empty"):
         talker.ask(batch, " ")
 
 

@@ -8,7 +8,8 @@ import torch
 from corpus.dataset import Batch
 from corpus.recording import Recording
 from neuronarrator.calibrate import Calibration
-from neuronarrator.language.prompts import IGNORE_INDEX, PLACEHOLDERS, build_prompt
+from neuronarrator.language.chat import IGNORE_INDEX
+from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt
 from neuronarrator.narrate import narrate_recording
 from neuronarrator.narrator import Narrator, NarratorConfig
 
@@ -50,11 +51,13 @@ def test_spectrum_tokens_carry_the_words_of_what_they_are_of(narrator: Narrator,
         torch.testing.assert_close(soft[row, 6], word(region))
 
 
-def test_loss_equals_a_slow_row_by_row_reference(narrator: Narrator, batch: Batch) -> None:
+@pytest.mark.parametrize("asked", [(), ("Which band?", "How has the power of delta activity changed?")])
+def test_loss_equals_a_slow_row_by_row_reference(narrator: Narrator, batch: Batch, asked: tuple[str, ...]) -> None:
+    batch = replace(batch, instructions=[asked[row % 2] for row in range(len(batch))] if asked else [])
     output = narrator(batch)
     total, count = 0.0, 0
-    prompts = narrator.embed_prompt(batch)
-    for prompt, text in zip(prompts, batch.narratives, strict=True):
+    for row, text in enumerate(batch.narratives):
+        prompt = narrator.embed_prompt(batch, *batch.instructions[row : row + 1])[row]
         ids = [*narrator.tokenizer(text, add_special_tokens=False)["input_ids"], narrator.tokenizer.eos_token_id]
         embeds = torch.cat([prompt, narrator.llm.get_input_embeddings()(torch.tensor(ids))])[None]
         log_probs = narrator.llm(inputs_embeds=embeds).logits[0].log_softmax(-1)

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from neuronarrator.language.chat import IGNORE_INDEX, chat_ids, pad, stack_rows
-from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt, encode_answers, mask_labels, splice
-from neuronarrator.language.tokenizer import sample_narratives
+from neuronarrator.language.chat import IGNORE_INDEX, chat_ids, stack_rows
+from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt, encode_answers, splice
+from neuronarrator.language.tokenizer import complete_tokenizer, load_or_train_tokenizer, sample_narratives
 
 
 def test_prompt_is_chatml_with_the_placeholders_in_the_papers_order(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -45,7 +47,7 @@ def test_splice_equals_a_slow_loop() -> None:
     generator = torch.Generator().manual_seed(0)
     ids = torch.tensor([5, 9, 9, 3, 8, 4])
     tokens, soft = torch.randn(6, 4, generator=generator), torch.randn(2, 3, 4, generator=generator)
-    spliced = splice(tokens, ids, torch.tensor([8, 9]), soft)
+    spliced = splice(tokens.expand(2, -1, -1), ids.expand(2, -1), torch.tensor([8, 9]), soft)
     for row in range(2):
         values = iter(soft[row])
         for place, token in enumerate(ids.tolist()):
@@ -55,14 +57,13 @@ def test_splice_equals_a_slow_loop() -> None:
 
 def test_splice_refuses_another_count() -> None:
     with pytest.raises(ValueError, match="got 2 soft prompts, expected 1"):
-        splice(torch.zeros(3, 4), torch.tensor([1, 9, 2]), torch.tensor([9]), torch.zeros(1, 2, 4))
+        splice(torch.zeros(1, 3, 4), torch.tensor([[1, 9, 2]]), torch.tensor([9]), torch.zeros(1, 2, 4))
 
 
-def test_loss_is_on_answer_tokens_only() -> None:
-    ids, mask = pad([[4, 5, 2], [6, 2]], pad_id=0)
-    assert ids.tolist() == [[4, 5, 2], [6, 2, 0]]
-    labels = mask_labels(ids, mask, prompt_length=2)
-    assert labels.tolist() == [[IGNORE_INDEX, IGNORE_INDEX, 4, 5, 2], [IGNORE_INDEX, IGNORE_INDEX, 6, 2, IGNORE_INDEX]]
+def test_each_row_is_spliced_where_its_own_placeholders_stand() -> None:
+    ids, soft = torch.tensor([[1, 9, 2], [9, 2, 3]]), torch.tensor([[[5.0]], [[6.0]]])
+    spliced = splice(torch.zeros(2, 3, 1), ids, torch.tensor([9]), soft)
+    assert spliced[..., 0].tolist() == [[0.0, 5.0, 0.0], [6.0, 0.0, 0.0]]
 
 
 def test_rows_to_learn_are_padded_behind_and_rows_to_continue_before() -> None:
@@ -91,3 +92,20 @@ def test_tokenizer_repeats_every_narrative(tokenizer: PreTrainedTokenizerBase) -
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert tokenizer.decode(ids) == text
         assert tokenizer.unk_token_id not in ids
+
+
+def test_a_completed_vocabulary_reads_every_character_and_keeps_its_ids(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    question = "Yes or no? K-complexes: {7 = seven}!"
+    assert tokenizer.unk_token_id in tokenizer(question)["input_ids"]
+    complete = complete_tokenizer(tokenizer)
+    assert {k: v for k, v in complete.get_vocab().items() if v < len(tokenizer)} == tokenizer.get_vocab()
+    assert sorted(complete.get_vocab().values()) == list(range(len(complete)))
+    assert complete.decode(complete(question)["input_ids"]) == question
+    for text in (next(sample_narratives(1, seed=3)), tokenizer.decode(build_prompt(tokenizer, {"signal": 2}))):
+        assert complete(text)["input_ids"] == tokenizer(text)["input_ids"]
+    complete.save_pretrained(tmp_path)
+    loaded = load_or_train_tokenizer(str(tmp_path), 0)
+    assert loaded(question)["input_ids"] == complete(question)["input_ids"]
+    assert complete_tokenizer(loaded) is loaded

@@ -9,7 +9,13 @@ import yaml
 
 from corpus.dataset import Augmentation, Batch
 from neuronarrator.cli import run_trainer
-from neuronarrator.datamodule import CropDataModule, InstructionDataModule, NarrationDataModule, Source
+from neuronarrator.datamodule import (
+    CropDataModule,
+    InstructionDataModule,
+    NarrationDataModule,
+    QuestionDataModule,
+    Source,
+)
 from neuronarrator.narration import Recipe
 from neuronarrator.narrator import Narrator
 from neuronarrator.optim import OptimizerOptions, cosine_with_warmup
@@ -98,14 +104,14 @@ def test_lightning_moves_on_to_new_crops_each_epoch(tmp_path: Path) -> None:
 
 def test_crops_are_the_same_with_and_without_narratives() -> None:
     batches = []
-    for kind in (CropDataModule, NarrationDataModule, InstructionDataModule):
+    for kind in (CropDataModule, NarrationDataModule, InstructionDataModule, QuestionDataModule):
         data = kind([], simulated=1, batch_size=2, batches_per_epoch=1)
         data.setup()
         batches.append(data.train_batches[0])
     assert torch.equal(batches[0].signal_uv, batches[1].signal_uv)
-    assert torch.equal(batches[0].signal_uv, batches[2].signal_uv)
-    assert [len(batch.narratives) for batch in batches] == [0, 2, 2]
-    assert [len(batch.instructions or ()) for batch in batches] == [0, 0, 2]
+    assert all(torch.equal(batches[0].signal_uv, batch.signal_uv) for batch in batches)
+    assert [len(batch.narratives) for batch in batches] == [0, 2, 2, 2]
+    assert [len(batch.instructions or ()) for batch in batches] == [0, 0, 2, 2]
 
 
 def test_a_file_on_both_sides_is_refused(tmp_path: Path) -> None:

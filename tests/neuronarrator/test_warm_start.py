@@ -51,6 +51,16 @@ def test_a_run_continues_from_a_checkpoint_beside_its_tokenizer(
     assert torch.equal(task.narrator.eval()(batch).loss, narrator(batch).loss)
 
 
+def test_a_narrator_that_learns_to_answer_narrates_as_before(narrator: Narrator, saved: Path, batch: Batch) -> None:
+    config = replace(narrator.config, instructions=("narrate", "ask"))
+    task = NarrationTask(config, start_from=str(saved))
+    assert len(task.narrator.tokenizer) > len(narrator.tokenizer)
+    assert task.narrator.tokenizer.unk_token_id not in task.narrator.tokenizer("Is it? Yes!")["input_ids"]
+    old, new = (model.llm.get_input_embeddings().weight for model in (narrator, task.narrator))
+    assert torch.equal(new[: len(old)], old)
+    assert [g.text for g in task.narrator.eval().generate(batch)] == [g.text for g in narrator.generate(batch)]
+
+
 def test_another_alignment_replaces_the_dual_encoder_alone(narrator: Narrator, saved: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     aligned = AlignmentTask("tiny", width=64)
