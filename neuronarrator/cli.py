@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_evaluate(commands: Any) -> None:
-    """`evaluate retrieval`, `narratives`, `labels` and `detector`, with the arguments they share and their own."""
+    """`evaluate retrieval`, `narratives`, `labels`, `questions` and more: what they share, and what is their own."""
     evaluate = commands.add_parser("evaluate", help="score a model on recordings or a corpus")
     whats = evaluate.add_subparsers(dest="what", required=True, metavar="WHAT")
     retrieval = whats.add_parser("retrieval", help="find the scalp map of a signal and the signal of a map")
@@ -80,10 +80,11 @@ def _add_evaluate(commands: Any) -> None:
     labels = whats.add_parser(
         "labels", help="the dataset's label from the narrative: stated, and by a probe of its facts"
     )
+    questions = whats.add_parser("questions", help="answers about what is measured: yes or no, a choice, in words")
     add_detector_command(whats)
     add_evaluate_bench(whats)
     add_patterns(whats)
-    for parser in (retrieval, narratives, labels):
+    for parser in (retrieval, narratives, labels, questions):
         data_arguments(parser)
         scores_argument(parser)
         model_arguments(parser)
@@ -162,6 +163,9 @@ def _evaluate(args: argparse.Namespace) -> int:
             load_model(args), args.data, **where, options=options, figures=args.figures
         )
         shown = table.format_retrieval(scores)
+    elif args.what == "questions":
+        scores = evaluate.evaluate_questions(load_model(args), args.data, **where)
+        shown = evaluate.format_questions(scores)
     else:
         told = load_model(args) if args.predictions is None else Predictions(args.predictions)
         if args.what == "labels":

@@ -67,8 +67,13 @@ def mixed_targets(
     return instructions, answers
 
 
+def complete_alone(found: Findings) -> Findings:
+    """Findings with the details of `find_complete` for the segment by itself: a row of a batch is no recording."""
+    alone = find_complete([replace(found.segment, history=())])[0]
+    return replace(found, details=alone.details)
+
+
 def _item(found: Findings, task: str, seed: int) -> Item:
-    alone = find_complete([replace(found.segment, history=())])[0]  # a row of a batch is no recording
-    material = Material(replace(found, details=alone.details))
+    material = Material(complete_alone(found))
     wanted: Task = task  # type: ignore[assignment]  # checked by Mixture
     return next(iter([*make_items([material], seed, (wanted,)), *make_items([material], seed, ("description",))]))
