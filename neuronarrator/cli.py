@@ -9,6 +9,7 @@ from typing import Any
 
 from corpus.recording import RecordingError
 from neuronarrator.commands.ablate import add_ablate
+from neuronarrator.commands.ask import add_ask
 from neuronarrator.commands.bench import add_bench_command, add_evaluate_bench
 from neuronarrator.commands.corpus import add_corpus_commands
 from neuronarrator.commands.detector import add_detector_command
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     model_arguments(narrate)
     narrate.set_defaults(run=_narrate)
 
+    add_ask(commands)
     add_model_commands(commands)
     add_ablate(commands)
     add_bench_command(commands)

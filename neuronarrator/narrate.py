@@ -164,20 +164,33 @@ def generate_batches(
         batch_size: segments a batch.
         wanted: batches without a wanted segment are passed over; the others stay as they are. None: all.
     """
-    k, cache = narrator.config.history_k, history_cache(narrator)
+    cache = history_cache(narrator)
+    for numbers, new, batch in read_batches(findings, narrator.config.history_k, batch_size):
+        if wanted is not None and not any(wanted[number] for number in numbers):
+            continue
+        there = batch.to(narrator.device)
+        tokens: dict[str, Any] = {}
+        if cache is not None:
+            tokens["tokens"] = cache(there, numbers, [found.segment.history for found in new])
+        yield numbers, batch, narrator.generate(there, **tokens)
+
+
+def read_batches(
+    findings: Iterable[Findings], history_k: int, batch_size: int = BATCH_SIZE
+) -> Iterator[tuple[range, list[Findings], Batch]]:
+    """The segments of one recording in order, a batch at a time: their numbers, their findings, what a model reads.
+
+    Args:
+        findings: of every segment; a history is the last segments before.
+        history_k: K.
+        batch_size: segments a batch; no more than these and their history are held.
+    """
     coming, start = iter(findings), 0
     before: list[Findings] = []
     while new := list(islice(coming, batch_size)):
-        numbers = range(start, start + len(new))
         part = [*before, *new]
-        if wanted is None or any(wanted[number] for number in numbers):
-            batch = _collate(part, len(before), start, k)
-            there = batch.to(narrator.device)
-            tokens: dict[str, Any] = {}
-            if cache is not None:
-                tokens["tokens"] = cache(there, numbers, [found.segment.history for found in new])
-            yield numbers, batch, narrator.generate(there, **tokens)
-        before, start = part[max(len(part) - k, 0) :], numbers.stop
+        yield range(start, start + len(new)), new, _collate(part, len(before), start, history_k)
+        before, start = part[max(len(part) - history_k, 0) :], start + len(new)
 
 
 def _collate(part: Sequence[Findings], n_before: int, start: int, history_k: int) -> Batch:

@@ -14,11 +14,15 @@ def scores_argument(parser: argparse.ArgumentParser) -> None:
 
 def show_scores(scores: Any, table: str, file: Path | None) -> None:
     """Print the table and write the scores to a file; without one print both, the table to standard error."""
-    text = json.dumps(scores, indent=2)
     if file is None:
         print(table, file=sys.stderr)
-        print(text)
+        print(json.dumps(scores, indent=2))
     else:
         print(table)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n")
+        write_json(scores, file)
+
+
+def write_json(found: Any, file: Path) -> None:
+    """Write what was found to a file, in a folder that is made where there is none."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found, indent=2) + "\n")
