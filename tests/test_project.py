@@ -98,6 +98,7 @@ def test_readme_commands_parse(monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(f"neuronarrator.cli.{command}", lambda args: 0)
             for command in ("_build", "_datasets", "_refine", "_stats", "_show", "_audit"):
                 monkeypatch.setattr(f"neuronarrator.commands.corpus.{command}", lambda args: 0)
+            monkeypatch.setattr("neuronarrator.commands.ask._ask", lambda args: 0)
             assert main(words) == 0, line
 
 
