@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from corpus.recording.edf import identity_of_damaged
+from corpus.recording.edf_header import identity_of_damaged
 from corpus.recording.identity import scrubber
 from corpus.recording.types import Annotation, RecordingError
 

@@ -6,22 +6,28 @@ joins the records of a discontinuous file (EDF+D) without a word; for contiguous
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from corpus.recording.identity import ELECTRODE_LIKE, MAX_AGE_YEARS, STATED_AGE, age_years_at, find_date
+from corpus.recording.edf_header import (
+    EdfHeader,
+    decode_text,
+    header_identity,
+    header_subject,
+    read_header,
+    uv_per_unit,
+)
+from corpus.recording.identity import ELECTRODE_LIKE
 from corpus.recording.types import (
     Annotation,
     Contents,
     RecordingError,
     SetAside,
     SignalReader,
-    Subject,
     Timeline,
     timeline_of,
 )
@@ -29,95 +35,13 @@ from corpus.recording.types import (
 MAX_LOADED_BYTES = 2**28  # of the decoded signal; a longer one (half an hour, 37 channels at 500 Hz) is read in pieces
 BLOCK_BYTES = 2**24  # read at a time to find annotations
 
-_UV_PER_UNIT = {"uv": 1.0, "µv": 1.0, "μv": 1.0, "microv": 1.0, "": 1.0, "mv": 1e3, "v": 1e6, "nv": 1e-3}
-_EDF_MAGIC = (b"0       ", b"\xffBIOSEMI")  # first 8 bytes
-
-
-@dataclass(frozen=True)
-class _EdfHeader:
-    bdf: bool
-    patient: str
-    recording: str
-    startdate: str
-    format: str
-    n_records: int
-    record_s: float
-    labels: list[str]
-    units: list[str]
-    gain: np.ndarray  # physical units per digital step; 0 where the header gives no range
-    offset: np.ndarray
-    n_samples: np.ndarray  # per record, each channel
-
-    @property
-    def n_bytes(self) -> int:
-        return 256 * (len(self.labels) + 1)
-
-    @property
-    def is_text(self) -> np.ndarray:
-        return np.array([label in ("EDF Annotations", "BDF Annotations") for label in self.labels])
-
-
-def _cut(blob: bytes, widths: Iterable[int]) -> Iterator[str]:
-    start = 0
-    for width in widths:
-        yield blob[start : start + width].decode("latin-1").split("\x00")[0].strip()
-        start += width
-
-
-def _numbers(texts: Iterable[str], what: str) -> np.ndarray:
-    try:
-        return np.array([float(text.replace(",", ".")) for text in texts])
-    except ValueError:
-        raise RecordingError(
-            f"got a header whose {what} is not a number, expected an intact EDF/BDF header; export the recording again"
-        ) from None
-
-
-def _read_edf_header(path: Path) -> _EdfHeader:
-    with path.open("rb") as stream:
-        fixed = stream.read(256)
-        if fixed[:8] not in _EDF_MAGIC:
-            raise RecordingError(
-                "got content that does not begin like EDF or BDF (is it a renamed text file?), expected an EDF/BDF "
-                "header; give the file its real extension or export it again"
-            )
-        fields = list(_cut(fixed, (8, 80, 80, 8, 8, 8, 44, 8, 8, 4)))
-        n_bytes, n_records, record_s, n_chans = _numbers((fields[5], *fields[7:]), "size, duration or channel count")
-        blob, n_chans = stream.read(256 * max(int(n_chans), 0)), int(n_chans)
-    if len(blob) < 256 * n_chans or n_bytes != 256 * (n_chans + 1) or n_chans < 1:
-        raise RecordingError(
-            f"got a damaged header ({n_chans} channels, {n_bytes:g} header bytes, {256 + len(blob)} found), expected "
-            "256 bytes and 256 for each channel; copy or export the recording again"
-        )
-    columns = list(_cut(blob, (w for w in (16, 80, 8, 8, 8, 8, 8, 80, 8, 32) for _ in range(n_chans))))
-    column = [columns[i : i + n_chans] for i in range(0, len(columns), n_chans)]
-    physical = _numbers(column[3] + column[4], "physical range").reshape(2, n_chans)
-    digital = _numbers(column[5] + column[6], "digital range").reshape(2, n_chans)
-    span = digital[1] - digital[0]
-    gain = np.divide(physical[1] - physical[0], span, out=np.zeros(n_chans), where=span != 0)
-    bdf = fixed[0] == 0xFF
-    return _EdfHeader(
-        bdf=bdf,
-        patient=fields[1],
-        recording=fields[2],
-        startdate=fields[3],
-        format=fields[6][:5] if fields[6][:4] in ("EDF+", "BDF+") else "BDF" if bdf else "EDF",
-        n_records=int(n_records),
-        record_s=float(record_s),
-        labels=[_decode(label.encode("latin-1")) for label in column[0]],
-        units=column[2],
-        gain=gain,
-        offset=physical[0] - digital[0] * gain,
-        n_samples=_numbers(column[8], "number of samples").astype(int),
-    )
-
 
 @dataclass(frozen=True)
 class _Records:
     """The data records of a file, read when they are asked for; those of a small file once for all."""
 
     path: Path
-    header: _EdfHeader
+    header: EdfHeader
     count: int
 
     def __len__(self) -> int:
@@ -146,7 +70,7 @@ class _Records:
             yield self.read(first, min(first + step, self.count))
 
 
-def _find_records(path: Path, header: _EdfHeader) -> tuple[_Records, list[str]]:
+def _find_records(path: Path, header: EdfHeader) -> tuple[_Records, list[str]]:
     """The complete data records, and what to warn about."""
     per_record = int(header.n_samples.sum())
     if header.record_s <= 0 or per_record <= 0 or header.n_samples.min() < 0:
@@ -190,8 +114,8 @@ def _texts(data: _Records) -> tuple[np.ndarray | None, list[Annotation]]:
                 if i == j == 0 and text.split(b"\x14")[0] == b"":
                     onsets.append(float(onset))
                 for k, remark in enumerate(filter(None, text.split(b"\x14"))):
-                    words, _, channel_name = _decode(remark).partition("@@")
-                    words = words if channel_name in header.labels else _decode(remark)
+                    words, _, channel_name = decode_text(remark).partition("@@")
+                    words = words if channel_name in header.labels else decode_text(remark)
                     key = (onset, duration, words) if channel_name else (record, i, j, k)
                     found.setdefault(key, Annotation(float(onset), float(duration or 0), words))
     start_s = onsets[0] if onsets else 0.0
@@ -199,14 +123,7 @@ def _texts(data: _Records) -> tuple[np.ndarray | None, list[Annotation]]:
     return (np.array(onsets) - start_s if len(onsets) == len(data) else None), remarks
 
 
-def _decode(text: bytes) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
-
-
-def _edf_timeline(onsets: np.ndarray | None, header: _EdfHeader, n_records: int) -> tuple[Timeline, list[str]]:
+def _edf_timeline(onsets: np.ndarray | None, header: EdfHeader, n_records: int) -> tuple[Timeline, list[str]]:
     """Where records do not follow each other, by more than two samples and 10 ms."""
     length_s = header.record_s
     tolerance_s = max(2 * length_s / header.n_samples.max(), 0.01)
@@ -226,36 +143,9 @@ def _edf_timeline(onsets: np.ndarray | None, header: _EdfHeader, n_records: int)
     return timeline_of(starts, starts + counts * length_s), [told]
 
 
-def _edf_identity(patient: str, recording: str) -> tuple[str, ...]:
-    """The texts that name somebody, in both encodings met in headers. EDF+: the fifth word is the equipment."""
-    words = recording.split()
-    texts = (patient, " ".join(words[1:4] + words[5:] if words[:1] == ["Startdate"] else words))
-    return (*texts, *(_decode(text.encode("latin-1")) for text in texts))
-
-
-def identity_of_damaged(path: Path) -> tuple[str, ...]:
-    """What an EDF/BDF header says about the person, whatever else is wrong with the file; nothing for other files."""
-    try:
-        with path.open("rb") as stream:
-            fixed = stream.read(168)
-    except OSError:
-        return ()
-    return _edf_identity(*_cut(fixed[8:], (80, 80))) if fixed[:8] in _EDF_MAGIC else ()
-
-
-def _edf_subject(header: _EdfHeader) -> Subject:
-    """Age from the two dates, or as stated by TUH ("Age:53"); sex from the second word of the patient field."""
-    age_years = age_years_at(find_date(header.patient), find_date(header.recording) or _header_date(header.startdate))
-    stated = re.search(STATED_AGE, header.patient, re.IGNORECASE)
-    if age_years is None and stated and int(stated[1]) <= 120:
-        age_years = min(int(stated[1]), MAX_AGE_YEARS)
-    sex = [*header.patient.upper().split(), "", ""][1]
-    return Subject(age_years, sex if sex in ("F", "M") else None)
-
-
 def read_edf(path: Path) -> Contents:
     """One EDF, EDF+ or BDF file; RecordingError where it is damaged."""
-    header = _read_edf_header(path)
+    header = read_header(path)
     data, told = _find_records(path, header)
     onsets, remarks = _texts(data)
     timeline, gaps_told = _edf_timeline(onsets, header, len(data))
@@ -268,27 +158,10 @@ def read_edf(path: Path) -> Contents:
         annotations=[timeline.place(a) for a in remarks],
         breaks_s=timeline.breaks_s,
         set_aside=set_aside,
-        subject=_edf_subject(header),
-        identity=_edf_identity(header.patient, header.recording),
+        subject=header_subject(header),
+        identity=header_identity(header.patient, header.recording),
         warnings=told + gaps_told + rates_told,
     )
-
-
-def _header_date(text: str) -> date | None:
-    """dd.mm.yy; 1 January 1985 is the placeholder of anonymised files."""
-    found = re.fullmatch(r"(\d\d)\.(\d\d)\.(\d\d)", text)
-    if not found or text == "01.01.85":
-        return None
-    day, month, year = (int(part) for part in found.groups())
-    try:
-        return date(year + (1900 if year >= 85 else 2000), month, day)
-    except ValueError:
-        return None
-
-
-def _uv_per_unit(unit: str) -> float | None:
-    """Microvolts per physical unit; None if the dimension is not a voltage. A blank dimension counts as microvolts."""
-    return _UV_PER_UNIT.get(_decode(unit.encode("latin-1")).replace("\x83\xca", "µ").lower())
 
 
 def _edf_signal(data: _Records) -> tuple[np.ndarray | SignalReader, list[int], list[SetAside], list[str]]:
@@ -297,7 +170,7 @@ def _edf_signal(data: _Records) -> tuple[np.ndarray | SignalReader, list[int], l
     header = data.header
     set_aside = []
     for i in np.flatnonzero(~header.is_text).tolist():
-        if _uv_per_unit(header.units[i]) is None:
+        if uv_per_unit(header.units[i]) is None:
             set_aside.append(SetAside(header.labels[i], "not a voltage"))
         elif header.gain[i] == 0 or not np.isfinite(header.gain[i] + header.offset[i]) or header.n_samples[i] == 0:
             set_aside.append(SetAside(header.labels[i], "the header gives it no range or no samples"))
@@ -323,7 +196,7 @@ def _edf_signal(data: _Records) -> tuple[np.ndarray | SignalReader, list[int], l
     return signal_uv, kept, set_aside, _rate_warnings(header, kept, eeg, target)
 
 
-def _decode_block(records: np.ndarray, header: _EdfHeader, kept: list[int], target: int) -> np.ndarray:
+def _decode_block(records: np.ndarray, header: EdfHeader, kept: list[int], target: int) -> np.ndarray:
     """Some records as microvolts of the kept channels, (C, records * target)."""
     edges = np.concatenate([[0], np.cumsum(header.n_samples)])
     signal_uv = np.empty((len(kept), len(records) * target))
@@ -335,7 +208,7 @@ def _decode_block(records: np.ndarray, header: _EdfHeader, kept: list[int], targ
                 | block[..., 1].astype(np.int32) << 8
                 | block[..., 2].astype(np.int8).astype(np.int32) << 16
             )
-        scale = _uv_per_unit(header.units[i])
+        scale = uv_per_unit(header.units[i])
         into = signal_uv[row] if target == header.n_samples[i] else np.empty(block.size)
         np.multiply(block, header.gain[i], out=into.reshape(block.shape))
         into += header.offset[i]
@@ -356,7 +229,7 @@ def _at_rate(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     )
 
 
-def _rate_warnings(header: _EdfHeader, kept: list[int], eeg: list[int], target: int) -> list[str]:
+def _rate_warnings(header: EdfHeader, kept: list[int], eeg: list[int], target: int) -> list[str]:
     """What resampling and blank dimensions mean for the reader of the report."""
     told = []
     rate = target / header.record_s

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.recording.edf import identity_of_damaged, read_edf
+from corpus.recording.edf import read_edf
+from corpus.recording.edf_header import identity_of_damaged
 from corpus.recording.identity import age_years_at, scrubber
 from corpus.recording.types import (
     Annotation,
