@@ -44,8 +44,9 @@ def find_complete(
 
     The narrative's part is the same as that of `find_segments`, but for eye movements that a detector does not confirm
     (`corpus.waveforms.confirm`). Trends compare with `Segment.history`, which ends at a
-    break; the variation over the recording, and which segments deviate from what is usual in it, is that over the
-    segments given. `corpus.build` gives an hour at a time.
+    break; a pattern is read together with the segments around it, up to a break; the variation over the recording, and
+    which segments deviate from what is usual in it, is that over the segments given. `corpus.build` gives an hour at a
+    time.
 
     Args:
         segments: of one recording, one layout; `Segment.history` indexes into them, backwards.
@@ -56,6 +57,7 @@ def find_complete(
         reference: of the recording, in words ("average"), where it is known.
     """
     found: list[Findings] = []
+    holds_eeg: list[np.ndarray] = []
     mean_band = np.empty((len(segments), len(BANDS)))
     for part, signal in chunks(segments):
         own, ch_names, sfreq = segments[part], segments[0].ch_names, segments[0].sfreq
@@ -68,11 +70,14 @@ def find_complete(
         if waveforms is not None:
             artifacts = [confirm(seen, waveforms) for seen in artifacts]
         good = np.stack([_holds_eeg(s, a) for s, a in zip(own, artifacts, strict=True)])
+        holds_eeg += list(good)
         drawn = sketch(signal, sfreq, ch_names, (freqs, frames, density), bands, good)
         details = _details(drawn, own, artifacts, reference)
         for segment, feature, seen, more in zip(own, features, artifacts, details, strict=True):
             marks = None if waveforms is None else _within(waveforms, segment)
             found.append(_explained(find(segment, feature, seen, labels, marks, more)))
+    patterns = find_patterns(segments, holds_eeg)
+    found = [replace(one, details=(*one.details, *more)) for one, more in zip(found, patterns, strict=True)]
     return _over_the_recording(found)
 
 
@@ -87,7 +92,6 @@ def _details(
         find_bursts(drawn, segments, artifacts),
         find_sides(drawn, artifacts),
         find_variation(drawn),
-        find_patterns(segments, drawn.good),
     )
     montage = find_montage(drawn.ch_names, reference)
     return [

@@ -1,8 +1,8 @@
-"""Numbers of a segment that tell periodic and rhythmic patterns: measured on the leading rhythm of each side.
+"""What a segment's repetition looks like, before neighbours are asked: courses of each side and of the whole head.
 
-Neighbouring electrodes are subtracted (a bipolar montage of any layout), and the first principal component of the
-differences of the left side, of the right side and of both is the course of time that everything is measured on.
-Shapes: C channels, T samples, D differences.
+Neighbouring electrodes are subtracted (a bipolar montage of any layout). The first principal component of the
+differences of the left side, of the right side and of all is a course of time; the first one of their envelopes is a
+course of what is sharp. Shapes: C channels, T samples, D differences, L lags, W windows.
 """
 
 from collections.abc import Sequence
@@ -19,74 +19,70 @@ from corpus.montage import side_of
 
 FLOAT = NDArray[np.floating]
 PASS_HZ = (0.5, 20.0)  # of the EEG that patterns are seen in
-FAST_HZ = (4.0, 25.0)  # of what is sharp: its size over time is the envelope
-ENVELOPE_HZ = (0.3, 8.0)
-ENVELOPE_S = 0.12
+SHARP_HZ = (2.0, 20.0)  # of what is sharp: its size over time is the envelope
+ENVELOPE_HZ, ENVELOPE_S = (0.3, 8.0), 0.12
 RATE_HZ = 100.0  # that everything is measured at
-CLIP = 8.0  # of the robust standard deviations of a difference, and half of it of the medians of an envelope
+CLIP, CLIP_SHARP = 8.0, 6.0  # of the robust standard deviation of a difference, of the median of its envelope
+LEAST_UV = 0.05  # robust standard deviation of a difference: less is no EEG
 REPEAT_HZ = (0.4, 4.2)  # how often discharges or waves may come
 FIRST_OF = 0.8  # the shortest period counts whose correlation is this share of the highest
-NARROW_HZ = 0.35  # half the width of a rhythm
+STRONGEST = 4  # differences whose own autocorrelation is measured
 TRACK_S, TRACK_STEP_S, TRACK_HZ, TRACK_WIDTH_HZ = 2.0, 0.5, (1.0, 12.0), 0.75
 SIDES = {"left": -1, "right": 1, "midline": 0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Course:
-    """What the leading course of a side, or of both, is like.
+    """The leading course of a side, or of the head.
 
     Attributes:
-        wave: autocorrelation at the period, 0 to 1.
-        wave_again: autocorrelation at twice the period.
-        wave_hz: 1 / period, Hz; 0 where nothing repeats.
-        sharp: autocorrelation of the envelope of what is sharp, at its period.
-        sharp_again: the same at twice that period.
-        sharp_hz: 1 / period of the envelope.
-        kurtosis: 1.5 of a sine, 3 of noise, more of discharges that stand apart.
-        narrow: share of the power within `NARROW_HZ` of `wave_hz`.
-        fast: median over time of the frequency with the most power times frequency, Hz.
-        steady: median over time of the share of the power at that frequency.
-        trend: rank correlation of that frequency with time, -1 to 1.
-        change: of that frequency over the segment, as a ratio of at least 1 from a line through its logarithm.
-        share: of the variance that the leading course has.
+        wave: (L,) its autocorrelation.
+        near: (L,) the mean of the autocorrelations of the `STRONGEST` differences that it consists of.
+        sharp: (L,) autocorrelation of the leading envelope.
+        track_hz: (W,) frequency with the most power times frequency, in windows of `TRACK_S`.
+        track_share: (W,) share of the power at that frequency.
+        track_power: (W,) natural logarithm of the power.
+        duty: share of the time that it exceeds half of its 95th percentile: little of discharges, much of waves.
+        delta: share of the power below 4 Hz.
+        theta: share of the power at 4-8 Hz.
     """
 
-    wave: float
-    wave_again: float
-    wave_hz: float
-    sharp: float
-    sharp_again: float
-    sharp_hz: float
-    kurtosis: float
-    narrow: float
-    fast: float
-    steady: float
-    trend: float
-    change: float
-    share: float
+    wave: FLOAT
+    near: FLOAT
+    sharp: FLOAT
+    track_hz: FLOAT
+    track_share: FLOAT
+    track_power: FLOAT
+    duty: float
+    delta: float
+    theta: float
 
 
-@dataclass(frozen=True)
-class Measures:
-    """The courses of the two sides and of both, and how they divide.
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The courses of one segment, and how they divide; (right - left) / (right + left) of amplitudes.
 
     Attributes:
         left: of the left side.
         right: of the right side.
         both: of the whole head.
-        side: amplitude of the leading course of the head, left against right: (right - left) / (right + left).
+        side: of the leading course.
+        side_sharp: of the leading envelope.
+        side_wave: of what repeats at the period of the leading course.
+        rate_hz: of lags.
     """
 
     left: Course
     right: Course
     both: Course
     side: float
+    side_sharp: float
+    side_wave: float
+    rate_hz: float
 
 
-def measure_patterns(
-    signal_uv: FLOAT, ch_names: tuple[str, ...], sfreq: float, good: NDArray[np.bool_]
-) -> Measures | None:
-    """Measure a segment; None where too few electrodes of either side are left.
+def trace_segment(signal_uv: FLOAT, ch_names: tuple[str, ...], sfreq: float, good: NDArray[np.bool_]) -> Trace | None:
+    """Measure a segment; None where too few electrodes of either side are left, or dead.
 
     Args:
         signal_uv: (C, T).
@@ -99,17 +95,22 @@ def measure_patterns(
     first, second, side = first[used], second[used], side[used]
     if min((side < 0).sum(), (side > 0).sum()) < 3:
         return None
-    slow, fast = (
-        band[first] - band[second] for band in _bands(np.asarray(signal_uv, np.float32), (PASS_HZ, FAST_HZ), sfreq)
-    )
-    rate = sfreq * slow.shape[1] / signal_uv.shape[1]
+    signal = np.asarray(signal_uv, np.float32)
+    slow, fast = (band[first] - band[second] for band in _bands(signal, (PASS_HZ, SHARP_HZ), sfreq))
+    rate = sfreq * slow.shape[1] / signal.shape[1]
     size = 1.4826 * np.median(np.abs(slow), axis=1, keepdims=True)
+    if np.median(size) < LEAST_UV:
+        return None
     slow = np.clip(slow, -CLIP * size, CLIP * size)
-    fast = np.abs(fast) / np.maximum(np.median(np.abs(fast), axis=1, keepdims=True), np.float32(1e-9))
+    sharp = _envelopes(fast, rate)
+    left, right, both = (_course(slow[at], sharp[at], rate) for at in (side < 0, side > 0, side < 2))
     _, weights, _ = leading(slow)
-    left, right = (np.sqrt((weights[at] ** 2).mean()) for at in (side < 0, side > 0))
-    on_left, on_right, all_over = (_course(slow[at], fast[at], rate) for at in (side < 0, side > 0, side < 2))
-    return Measures(on_left, on_right, all_over, side=float((right - left) / max(right + left, 1e-9)))
+    _, sharp_weights, _ = leading(sharp)
+    _, _, hertz = repetition(both.wave, rate)
+    lag = round(rate / hertz) if hertz else 0
+    again = np.sqrt(np.maximum((slow[:, : slow.shape[1] - lag] * slow[:, lag:]).mean(1), 0))
+    lead, lead_sharp, lead_wave = (_lateral(own, side) for own in (weights, sharp_weights, again))
+    return Trace(left, right, both, lead, lead_sharp, lead_wave, rate)
 
 
 @lru_cache(maxsize=64)
@@ -118,6 +119,12 @@ def differences(ch_names: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[n
     sides = np.array([SIDES[side_of(name)] for name in ch_names])
     first, second = np.nonzero(np.triu(adjacent(ch_names), 1) & (np.multiply.outer(sides, sides) >= 0))
     return first, second, np.where(sides[first] != 0, sides[first], sides[second])
+
+
+def _lateral(weights: FLOAT, side: NDArray[np.int64]) -> float:
+    """(right - left) / (right + left) of the root mean square of weights (D,)."""
+    left, right = (float(np.sqrt((weights[at] ** 2).mean())) for at in (side < 0, side > 0))
+    return (right - left) / max(right + left, 1e-9)
 
 
 def _bands(signal: FLOAT, bands: Sequence[tuple[float, float]], sfreq: float) -> list[FLOAT]:
@@ -134,6 +141,12 @@ def _bands(signal: FLOAT, bands: Sequence[tuple[float, float]], sfreq: float) ->
     return passed
 
 
+def _envelopes(fast: FLOAT, rate: float) -> FLOAT:
+    """How the size of (D, T) goes over time, in `ENVELOPE_HZ`."""
+    size = uniform_filter1d(np.abs(fast), max(round(ENVELOPE_S * rate), 1), axis=1)
+    return _bands(np.minimum(size, CLIP_SHARP * np.median(size, axis=1, keepdims=True)), (ENVELOPE_HZ,), rate)[0]
+
+
 def leading(rows: FLOAT) -> tuple[FLOAT, FLOAT, float]:
     """First principal component of (D, T): its course (T,), its weights (D,), its share of the variance."""
     values, vectors = np.linalg.eigh(rows @ rows.T)
@@ -141,56 +154,56 @@ def leading(rows: FLOAT) -> tuple[FLOAT, FLOAT, float]:
 
 
 def autocorrelation(course: FLOAT) -> FLOAT:
-    """At lags of 0 to half the length, unbiased, 1 at lag 0."""
-    size, centred = len(course), course - course.mean()
-    power = np.abs(fft.rfft(centred, 2 * size)) ** 2
-    raw = fft.irfft(power)[: size // 2 + 1] / (size - np.arange(size // 2 + 1))
-    return raw / max(raw[0], 1e-12)
+    """Of (..., T) at lags of 0 to half the length, unbiased, 1 at lag 0: (..., L)."""
+    size = course.shape[-1]
+    power = np.abs(fft.rfft(course - course.mean(-1, keepdims=True), 2 * size)) ** 2
+    raw = fft.irfft(power)[..., : size // 2 + 1] / (size - np.arange(size // 2 + 1))
+    return raw / np.maximum(raw[..., :1], 1e-12)
 
 
-def repetition(course: FLOAT, sfreq: float) -> tuple[float, float, float]:
-    """How a course repeats: autocorrelation at its period and at twice that, and 1 / period in Hz; (0, 0, 0) if not."""
-    r = autocorrelation(course)
-    low, high = int(sfreq / REPEAT_HZ[1]), min(int(sfreq / REPEAT_HZ[0]), len(r) - 2)
+def repetition(correlation: FLOAT, rate: float) -> tuple[float, float, float]:
+    """How a course repeats: autocorrelation at its period and at twice that, and 1 / period in Hz; (0, 0, 0) if not.
+
+    Args:
+        correlation: (L,) autocorrelation.
+        rate: of its lags, Hz.
+    """
+    r = correlation
+    low, high = int(rate / REPEAT_HZ[1]), min(int(rate / REPEAT_HZ[0]), len(r) - 2)
     lags = np.arange(low, high + 1)
     lags = lags[(r[lags] >= r[lags - 1]) & (r[lags] > r[lags + 1])]
     if not len(lags) or r[lags].max() <= 0:
         return 0.0, 0.0, 0.0
     lag = int(lags[np.flatnonzero(r[lags] >= FIRST_OF * r[lags].max())[0]])
-    return float(r[lag]), float(r[2 * lag]) if 2 * lag < len(r) else 0.0, sfreq / lag
+    return float(r[lag]), float(r[2 * lag]) if 2 * lag < len(r) else 0.0, rate / lag
 
 
-def _course(slow: FLOAT, fast: FLOAT, sfreq: float) -> Course:
-    course, weights, share = leading(slow)
-    wave, wave_again, wave_hz = repetition(course, sfreq)
-    envelope = (np.abs(weights) @ fast / max(np.abs(weights).sum(), 1e-9)).astype(float)
-    envelope = uniform_filter1d(envelope, round(ENVELOPE_S * sfreq))
-    envelope = np.minimum(envelope, CLIP / 2 * 1.5 * np.median(envelope))
-    sharp, sharp_again, sharp_hz = repetition(_bands(envelope, (ENVELOPE_HZ,), sfreq)[0], sfreq)
-    centred = course - course.mean()
-    kurtosis = float((centred**4).mean() / max((centred**2).mean() ** 2, 1e-12))
-    power = np.abs(fft.rfft(centred * np.hanning(len(centred)))) ** 2
-    hz = fft.rfftfreq(len(centred), 1 / sfreq)
-    whole = power[(hz >= PASS_HZ[0]) & (hz <= PASS_HZ[1])].sum()
-    narrow = float(power[np.abs(hz - wave_hz) <= NARROW_HZ].sum() / max(whole, 1e-12)) if wave_hz else 0.0
-    track = _track(course, sfreq)
-    return Course(wave, wave_again, wave_hz, sharp, sharp_again, sharp_hz, kurtosis, narrow, *track, share)
+def _course(slow: FLOAT, sharp: FLOAT, rate: float) -> Course:
+    course, weights, _ = leading(slow)
+    strongest = slow[np.argsort(-np.abs(weights))[:STRONGEST]]
+    centred = np.abs(course - course.mean())
+    power = np.abs(fft.rfft((course - course.mean()) * np.hanning(len(course)))) ** 2
+    hz = fft.rfftfreq(len(course), 1 / rate)
+    whole = max(power[hz <= PASS_HZ[1]].sum(), 1e-12)
+    return Course(
+        wave=autocorrelation(course),
+        near=autocorrelation(strongest).mean(0),
+        sharp=autocorrelation(leading(sharp)[0]),
+        **_track(course, rate),
+        duty=float((centred > 0.5 * np.percentile(centred, 95)).mean()),
+        delta=float(power[hz < 4].sum() / whole),
+        theta=float(power[(hz >= 4) & (hz < 8)].sum() / whole),
+    )
 
 
-def _track(course: FLOAT, sfreq: float) -> tuple[float, float, float, float]:
-    """`fast`, `steady`, `trend` and `change` of `Course`, from windows of `TRACK_S`."""
-    size = round(TRACK_S * sfreq)
-    windows = np.lib.stride_tricks.sliding_window_view(course, size)[:: round(TRACK_STEP_S * sfreq)]
+def _track(course: FLOAT, rate: float) -> dict[str, FLOAT]:
+    """`track_hz`, `track_share` and `track_power` of `Course`."""
+    size = round(TRACK_S * rate)
+    windows = np.lib.stride_tricks.sliding_window_view(course, size)[:: round(TRACK_STEP_S * rate)]
     power = np.abs(fft.rfft(windows * np.hanning(size), 4 * size, axis=-1)) ** 2
-    hz = fft.rfftfreq(4 * size, 1 / sfreq)
+    hz = fft.rfftfreq(4 * size, 1 / rate)
     inside = (hz >= TRACK_HZ[0]) & (hz <= TRACK_HZ[1])
-    peak_hz = hz[(power * inside * hz).argmax(1)]
+    peak_hz = hz[inside][(power * hz)[:, inside].argmax(1)]
     near = np.abs(hz - peak_hz[:, None]) < TRACK_WIDTH_HZ
-    whole = power[:, (hz >= PASS_HZ[0]) & (hz <= PASS_HZ[1])].sum(1)
-    steady = (power * near).sum(1) / np.maximum(whole, 1e-12)
-    time = np.arange(len(peak_hz))
-    ranks = np.searchsorted(np.sort(peak_hz), peak_hz, "left") + np.searchsorted(np.sort(peak_hz), peak_hz, "right")
-    time, ranks = time - time.mean(), ranks - ranks.mean()
-    trend = float(ranks @ time / max(np.sqrt((ranks @ ranks) * (time @ time)), 1e-9))
-    slope = float(np.log(peak_hz) @ time / max(time @ time, 1e-9))
-    return float(np.median(peak_hz)), float(np.median(steady)), trend, float(np.exp(abs(slope) * (len(time) - 1)))
+    whole = np.maximum(power[:, (hz >= PASS_HZ[0]) & (hz <= PASS_HZ[1])].sum(1), 1e-9)
+    return {"track_hz": peak_hz, "track_share": (power * near).sum(1) / whole, "track_power": np.log(whole)}

@@ -89,7 +89,7 @@ def ongoing_activity(head: Head, preset: SimulationPreset, rng: np.random.Genera
         if name == "alpha":
             centre = preset.alpha_hz or typical_alpha_hz(preset.age_years) + rng.normal(0, 0.4)
         mixing = head.recorded(head.network(rhythm.anchors, rhythm.width_rad, rhythm.coherence)).astype(np.float32)
-        series = _narrow_band(rng, (len(rhythm.anchors), n_times), preset.sfreq, centre, rhythm.spread_hz)
+        series = narrow_band(rng, (len(rhythm.anchors), n_times), preset.sfreq, centre, rhythm.spread_hz)
         signal += mixing @ (series * gain)
     return signal + SENSOR_UV * rng.standard_normal(signal.shape, dtype=np.float32)
 
@@ -135,11 +135,11 @@ def _rhythm_gain(
     gain = largest / np.sqrt(2) * np.asarray(steady, np.float32)
     n_times = len(gain)
     if name == "alpha" and "drowsy" in weights:
-        slow = _narrow_band(rng, (1, n_times), preset.sfreq, 0.15, 0.1)[0]
+        slow = narrow_band(rng, (1, n_times), preset.sfreq, 0.15, 0.1)[0]
         bouts = (slow > np.quantile(slow, 1 - FRACTION_OF_ALPHA_WHEN_DROWSY)).astype(np.float32)
         bouts = uniform_filter1d(bouts, max(round(0.5 * preset.sfreq), 1), mode="nearest")
         gain = gain * (1 - weights["drowsy"] * (1 - bouts))
-    waxing = np.exp(0.3 * _narrow_band(rng, (1, n_times), preset.sfreq, 0.2, 0.15)[0] - 0.09)
+    waxing = np.exp(0.3 * narrow_band(rng, (1, n_times), preset.sfreq, 0.2, 0.15)[0] - 0.09)
     return (gain * waxing).astype(np.float32)
 
 
@@ -152,7 +152,7 @@ def _shares(
         yield state, np.float32(preset.slow_waking if slow else preset.fast if name == "beta" else 1.0) * weight
 
 
-def _narrow_band(
+def narrow_band(
     rng: np.random.Generator, shape: tuple[int, int], sfreq: float, centre_hz: float, spread_hz: float
 ) -> NDArray[np.float32]:
     """Gaussian noise of unit variance with one Gaussian spectral peak: (K, T)."""

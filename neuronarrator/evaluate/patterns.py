@@ -1,8 +1,9 @@
 """Captions against experts who voted on patterns: periodic discharges, rhythmic delta, seizure, or none of them.
 
 What the caption states is read from its text, as a person would. Without recordings, simulated segments of known
-pattern take the place of the experts. The thresholds of `corpus.patterns` were set on other simulated segments and on
-recordings without such patterns, so no sample that is scored here has taken part.
+pattern take the place of the experts. What `corpus.patterns` reads by was fitted on other simulated persons, and its
+limits set there and on recordings without such patterns, so no vote that is scored here has taken part. A segment is
+read with what surrounds it in its recording, as the experts saw it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,8 @@ from corpus.datasets.iiic import PATTERNS, TIE
 from corpus.labels import LABEL_TASKS
 from corpus.noise_audit import read_sentence, split_sentences
 from corpus.recording import Recording
-from corpus.segment import segment_recording
-from corpus.simulate.patterns import simulate_pattern
+from corpus.segment import SEGMENT_S, segment_recording
+from corpus.simulate.patterns import MOST_AROUND, simulate_pattern
 from encoders.waveform import WaveformDetector
 from neuronarrator.detection.marks import mark_recording
 from neuronarrator.evaluate.material import Recorded
@@ -27,7 +28,8 @@ from neuronarrator.evaluate.sources import none_usable, open_data, usable
 from neuronarrator.metrics.bootstrap import bootstrap_means, percentiles
 from neuronarrator.metrics.classification import label_scores, vote_share
 
-PERSONS, SIMULATED_FROM, RESAMPLES = 10, 50_000, 2000  # seeds below that were seen when thresholds were set
+PERSONS, RESAMPLES = 10, 2000
+SIMULATED_FROM, APART = 50_000, 1000  # seeds below that were seen by the fit; between those of two patterns
 GROUPS = {"LPD": "periodic", "GPD": "periodic", "LRDA": "rhythmic delta", "GRDA": "rhythmic delta", "SZ": "seizure"}
 """Patterns without their sides."""
 
@@ -66,7 +68,7 @@ def evaluate_patterns(
         detector: whose marks the captions use.
         data: folders of samples with votes, such as those of IIIC; none: simulated segments.
         dataset: how they are published; None: as the folder is called.
-        persons: simulated segments of each pattern.
+        persons: simulated persons of each pattern, each with one segment among its neighbours.
         resamples: of the persons, for the intervals.
 
     Returns:
@@ -125,9 +127,11 @@ def _voted(
 
 
 def _simulated(detector: WaveformDetector, persons: int) -> Iterator[Sample]:
-    for pattern in PATTERNS:
-        for seed in range(SIMULATED_FROM, SIMULATED_FROM + persons):
-            caption = _caption(detector, simulate_pattern(pattern, seed), 0.0) or ""
+    for number, pattern in enumerate(PATTERNS):
+        first = SIMULATED_FROM + APART * number
+        for seed in range(first, first + persons):
+            recording = simulate_pattern(pattern, seed, MOST_AROUND)
+            caption = _caption(detector, recording, MOST_AROUND * SEGMENT_S) or ""
             name = f"{pattern}-{seed}"
             yield Sample(name, name, ((pattern, 1),), pattern, stated_pattern(caption), caption)
 
