@@ -153,7 +153,7 @@ class Narrator(SoftPrompts):
             options: how to decode.
 
         Raises:
-            ValueError: the model has only learnt to write narratives, or the question is empty.
+            ValueError: the model has only learnt to write narratives, or other questions; or a question is empty.
         """
         if "ask" not in self.config.instructions:
             raise ValueError(
@@ -169,6 +169,11 @@ class Narrator(SoftPrompts):
             raise ValueError(
                 f"got {len(asked)} questions, {sum(not question.strip() for question in asked)} of them empty, for "
                 f"{len(about)} segments, expected words: ask one question of all, or one of each"
+            )
+        if strange := [question for question in asked if not self.config.answers(question)]:
+            raise ValueError(
+                f"got the question {strange[0]!r} for model {self.config.name!r}, expected one of the "
+                f"{len(self.config.questions)} that it has learnt: {' '.join(self.config.questions)}"
             )
         about = about.to(self.device)
         prompt = self._embed_prompts(about, self.soft_prompts(about), asked, turns)

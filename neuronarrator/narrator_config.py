@@ -23,6 +23,7 @@ class NarratorConfig:
         version: of the model.
         instructions: what the model may be told, among narrate and ask (questions: only for an LLM that knows more
             than narratives).
+        questions: the only ones it answers, where it cannot tell what else it is asked; none: any.
         tokens_per_segment: soft prompts of each segment, current or preceding: the vector that stage 1 aligned, and
             behind it others that a `Resampler` reads from the patches; 1, as in the paper: that vector alone.
         match_norms: soft prompts begin as long as the token embeddings of the LLM are on average, as pretrained ones
@@ -43,6 +44,11 @@ class NarratorConfig:
     tokens_per_segment: int = 1
     match_norms: bool = False
     time_tokens: bool = False
+    questions: tuple[str, ...] = ()
+
+    def answers(self, question: str) -> bool:
+        """Whether a narrator of this configuration answers a question; case and the question mark do not matter."""
+        return "ask" in self.instructions and (not self.questions or _plain(question) in map(_plain, self.questions))
 
     def __post_init__(self) -> None:
         unknown = set(self.modalities) - set(SEQUENCE)
@@ -51,9 +57,13 @@ class NarratorConfig:
         self.modalities = tuple(name for name in SEQUENCE if name in self.modalities)
         if set(self.instructions) - set(INSTRUCTIONS) or "narrate" not in self.instructions:
             raise ValueError(f"got instructions {self.instructions}, expected narrate and any of {INSTRUCTIONS}")
-        self.instructions = tuple(self.instructions)
+        self.instructions, self.questions = tuple(self.instructions), tuple(self.questions)
         if self.history_k < 0 or self.tokens_per_segment < 1:
             raise ValueError(
                 f"got history_k={self.history_k} and tokens_per_segment={self.tokens_per_segment}, expected 0 or more "
                 "and 1 or more; correct them"
             )
+
+
+def _plain(question: str) -> str:
+    return " ".join(question.casefold().rstrip("?. ").split())

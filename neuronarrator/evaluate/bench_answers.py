@@ -87,8 +87,10 @@ def stated_option(text: str, options: Sequence[str]) -> str | None:
 
 
 def can_ask(narrator: AnyNarrator) -> bool:
-    """Whether a model answers questions, or only narrates."""
-    return hasattr(narrator, "ask") and "ask" in getattr(narrator.config, "instructions", ("ask",))
+    """Whether a model answers any question, or only narrates, or answers only what it has learnt."""
+    config: Any = narrator.config
+    knows_all = "ask" in getattr(config, "instructions", ("ask",)) and not getattr(config, "questions", ())
+    return hasattr(narrator, "ask") and knows_all
 
 
 def answers_of(narrator: AnyNarrator, bench: Bench, name: str = "") -> Answers:

@@ -1,6 +1,7 @@
 """Questions about what is measured: yes or no, a choice of four, and in words, asked of every segment.
 
-Each segment gets one item of each kind (`corpus.instruct`), whose right answer is what was measured. An answer in words
+Each segment gets one item of each kind (`corpus.instruct`), whose right answer is what was measured; a narrator that
+answers certain questions only gets those in words. An answer in words
 is right if the findings support all of it and it is about what was asked. Intervals resample persons.
 """
 
@@ -69,7 +70,7 @@ def evaluate_questions(
     answered: list[Answered] = []
     for item, material in usable(open_data(data, dataset, split).items, skipped):
         findings, examples = material.findings()
-        for kind in KINDS:
+        for kind in ("question",) if narrator.config.questions else KINDS:  # else it cannot be asked the others
             told = ask_all(narrator, findings, kind, f"{seed}/{item.name}")
             answered += [
                 Answered(question, material.subject, complete, text)

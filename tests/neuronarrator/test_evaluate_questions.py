@@ -8,6 +8,7 @@ import pytest
 from corpus.dataset.mixture import complete_alone
 from corpus.findings import Findings, find_recording
 from corpus.instruct import Material, make_items
+from corpus.instruct.contrasts import find_contrasts
 from corpus.instruct.record import Task
 from corpus.preprocess import load_recording
 from corpus.recording import Recording
@@ -86,3 +87,19 @@ def test_every_segment_of_a_recording_is_asked(narrator: Narrator, simulated: Re
     n_segments = len(find_recording(load_recording(tmp_path / "rec.edf")))
     assert {kind: own["n"] for kind, own in scores["kinds"].items()} == dict.fromkeys(KINDS, n_segments)
     assert all(kind in format_questions(scores) for kind in KINDS)
+
+
+def test_a_narrator_of_certain_questions_gets_those_in_words_alone(simulated: Recording, tmp_path: Path) -> None:
+    write_edf(simulated, tmp_path / "rec.edf")
+    shipped = Narrator.from_pretrained("tiny")
+    scores = evaluate_questions(shipped, tmp_path / "rec.edf")
+    assert list(scores["kinds"]) == ["question"]
+    assert scores["kinds"]["question"]["invalid_rate"] < 0.5
+
+
+def test_the_shipped_model_answers_every_question_that_segments_allow(found: list[Findings]) -> None:
+    config = Narrator.from_pretrained("tiny").config
+    stems = {c.stem for one in found for seed in range(20) for c in find_contrasts(one, seed)}
+    assert len(stems) > 20
+    assert {stem for stem in stems if not config.answers(stem)} == set()
+    assert not config.answers("Does the patient have epilepsy?")

@@ -172,6 +172,13 @@ def test_a_model_of_narratives_alone_refuses_questions(narrator: Narrator, batch
         narrator.ask(batch, "Is there a posterior dominant rhythm?")
 
 
+def test_a_question_that_was_not_learnt_is_refused(talker: Narrator, batch: Batch) -> None:
+    talker.config.questions = ("Is there a rhythm?",)
+    assert len(talker.ask(batch, "is there  a rhythm")) == len(batch)
+    with pytest.raises(ValueError, match="got the question 'Is she ill' .* one of the 1 that it has learnt: Is there"):
+        talker.ask(batch, "Is she ill")
+
+
 def test_an_empty_question_is_refused(talker: Narrator, batch: Batch) -> None:
     with pytest.raises(ValueError, match="of them empty"):
         talker.ask(batch, " ")
