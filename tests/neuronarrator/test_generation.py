@@ -175,7 +175,7 @@ def test_a_model_of_narratives_alone_refuses_questions(narrator: Narrator, batch
 def test_a_question_that_was_not_learnt_is_refused(talker: Narrator, batch: Batch) -> None:
     talker.config.questions = ("Is there a rhythm?",)
     assert len(talker.ask(batch, "is there  a rhythm")) == len(batch)
-    with pytest.raises(ValueError, match="got the question 'Is she ill' .* one of the 1 that it has learnt: Is there"):
+    with pytest.raises(ValueError, match=r"got the question 'Is she ill' .* one of the 1 that it has learnt: Is there"):
         talker.ask(batch, "Is she ill")
 
 
