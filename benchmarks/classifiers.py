@@ -4,12 +4,13 @@ Run: python benchmarks/classifiers.py [--dataset workload] [--root ../shared/dat
          [--model tiny] [--folds 5] [--epochs 20] [--size tiny] [--seed 0] [--json FILE]
 Persons are dealt to folds; each fold is predicted by a model that saw none of its persons, for a number of epochs that
 is set beforehand, and the predictions of all folds are scored together. No fold is used to choose anything. Intervals
-of 95 % resample persons. "band powers" is a logistic regression on the natural logarithm of six band powers and of the
-variance of each channel (scikit-learn's defaults, classes weighted); "majority" always names the most frequent class of
-training. "narrative" is a logistic regression on the facts that the narratives of `--model` state
-(`neuronarrator.evaluate.labels`): the narrator was given no label of any person, but signals of some of them are in its
-training. Seconds are CPU seconds of training and prediction, all folds, narration among them. The paper's column is
-from other recordings of the dataset with its own split; which accuracy it is, the paper does not state.
+of 95 % resample persons. A run that was cut off goes on with what is not yet in the file of `--json`.
+"band powers" is a logistic regression on the natural logarithm of six band powers and of the variance of each channel
+(scikit-learn's defaults, classes weighted); "majority" always names the most frequent class of training. "narrative" is
+a logistic regression on the facts that the narratives of `--model` state (`neuronarrator.evaluate.labels`): the
+narrator was given no label of any person, but signals of some of them are in its training. Seconds are CPU seconds of
+training and prediction, all folds, narration among them. The paper's column is from other recordings of the dataset
+with its own split; which accuracy it is, the paper does not state.
 """
 
 import argparse
@@ -179,6 +180,14 @@ def format_table(results: dict[str, dict[str, Any]], paper: dict[str, float]) ->
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def read_results(file: Path | None, config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What an earlier run with the same settings wrote, which then is not trained again."""
+    if file is None or not file.is_file():
+        return {}
+    found = json.loads(file.read_text())
+    return found["results"] if found["config"] == json.loads(json.dumps(config)) else {}
+
+
 def main() -> None:
     shared = Path(__file__).parents[2] / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -203,14 +212,19 @@ def main() -> None:
     segments = read_segments(root, args.dataset, args.classes)
     settings = Settings(args.epochs, args.size, args.seed, args.soft_labels, args.learning_rate, args.batch_size)
     simple: dict[str, Predict] = {"majority": majority_class, "band-powers": band_powers}
-    results = {}
-    for name in args.only:
+    counts = np.bincount(majority(segments.votes) + 1, minlength=len(segments.classes) + 1)
+    config = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
+    config |= {"classes": segments.classes, "segments": counts.tolist()}
+    del config["only"], config["json"]
+    results = read_results(args.json, config)
+    for name in [name for name in args.only if name not in results]:
         if name == NARRATIVE:
             results[name] = score_narratives(Narrator.from_pretrained(args.model), root, segments, args)
         else:
             results[name] = score(simple.get(name) or network(name, settings), segments, args.folds, args.seed)
         print(f"{name}: balanced accuracy {100 * results[name]['balanced_accuracy']['value']:.1f} %", flush=True)
-    counts = np.bincount(majority(segments.votes) + 1, minlength=len(segments.classes) + 1)
+        if args.json is not None:
+            args.json.write_text(json.dumps({"config": config, "results": results}, indent=2) + "\n")
     told = ", ".join(f"{value} {n}" for value, n in zip(("tie", *segments.classes), counts, strict=True) if n)
     print(
         f"\n{args.dataset}: {len(segments)} segments of 10 s ({told}), {len(set(segments.subjects))} persons, "
@@ -218,10 +232,6 @@ def main() -> None:
         f"seed {args.seed}; {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads\n"
     )
     print(format_table(results, paper_accuracies(get_dataset(args.dataset).card.name)))
-    if args.json is not None:
-        config = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
-        config |= {"classes": segments.classes, "segments": counts.tolist()}
-        args.json.write_text(json.dumps({"config": config, "results": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
