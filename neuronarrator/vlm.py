@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -82,10 +83,14 @@ class VlmNarrator(nn.Module):
         super().__init__()
         self.config, self.tokenizer = config, with_vision_tokens(tokenizer)
         self.vlm = build_vlm(config.vlm, self.tokenizer)
+        embed: Any = self.vlm.model.visual.patch_embed
+        embed.proj = WholePatches.of(embed.proj)
         vision: Any = self.vlm.config.vision_config
         step = vision.patch_size * vision.spatial_merge_size
         self.images = images or Qwen2VLImageProcessor(
-            patch_size=vision.patch_size, merge_size=vision.spatial_merge_size
+            patch_size=vision.patch_size,
+            merge_size=vision.spatial_merge_size,
+            temporal_patch_size=vision.temporal_patch_size,
         )
         width, height = config.page.width, config.page.height
         if width % step or height % step:
@@ -93,7 +98,8 @@ class VlmNarrator(nn.Module):
                 f"got pages of {width} x {height} pixels, expected multiples of {step}, a token of this model; "
                 "corpus.page.fit_size gives the nearest"
             )
-        self.n_image_tokens = (width // step) * (height // step)
+        self.grid = (height // step, width // step)
+        self.n_image_tokens = self.grid[0] * self.grid[1]
         self.model_card: str | None = None
         self.calibration: Calibration | None = None
         self.card = {"name": config.name, "version": config.version, "sha256": "", "description": self._describe()}
@@ -122,8 +128,37 @@ class VlmNarrator(nn.Module):
 
     def draw(self, batch: Batch) -> Tensor:
         """Pages of a batch, (B, 3, H, W) uint8."""
-        renderer = _renderer(batch.ch_names, batch.signal_uv.shape[-1] / SFREQ, self.config.page)
-        return torch.from_numpy(renderer(batch.signal_uv.cpu().numpy())).permute(0, 3, 1, 2)
+        return torch.from_numpy(self.renderer(batch)(batch.signal_uv.cpu().numpy())).permute(0, 3, 1, 2)
+
+    def renderer(self, batch: Batch) -> PageRenderer:
+        """What draws the pages of a batch."""
+        return _renderer(batch.ch_names, batch.signal_uv.shape[-1] / SFREQ, self.config.page)
+
+    def look(self, batch: Batch) -> Tensor:
+        """What the LLM gets of each page, (B, rows, columns, D): the tokens of the tower behind the projector."""
+        visual: Any = self.vlm.model.visual
+        seen = visual(**{name: value.to(self.device) for name, value in self.cut(self.draw(batch)).items()})
+        return seen.pooler_output.unflatten(0, (len(batch), *self.grid))
+
+    def cut(self, pages: Tensor) -> dict[str, Tensor]:
+        """Pages (B, 3, H, W) as the tower takes them: patches as the image processor makes them, only quicker.
+
+        Returns:
+            `hidden_states` (B * patches, pixels of a patch) and `grid_thw` (B, 3).
+        """
+        images: Any = self.images
+        side, merge = images.patch_size, images.merge_size
+        vision: Any = self.vlm.config.vision_config
+        pages = pages[:, : vision.in_channels]  # grey: a tower of one colour sees as much
+        count, colours = pages.shape[:2]
+        rows, columns = (size // side for size in pages.shape[2:])
+        cut = pages.reshape(count, colours, rows // merge, merge, side, columns // merge, merge, side)
+        cut = cut.permute(0, 2, 5, 3, 6, 1, 4, 7).reshape(-1, colours, 1, side * side)
+        mean, std = (
+            255 * torch.tensor(value[:colours])[:, None, None] for value in (images.image_mean, images.image_std)
+        )
+        values = cut.sub(mean).div_(std).expand(-1, -1, images.temporal_patch_size, -1)
+        return {"hidden_states": values.flatten(1), "grid_thw": torch.tensor([[1, rows, columns]] * count)}
 
     def encode(
         self, batch: Batch, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None
@@ -144,11 +179,11 @@ class VlmNarrator(nn.Module):
         rows = {text: chat_ids(self.tokenizer, [image + text]) for text in dict.fromkeys(instructions)}
         prompts = [rows[text] for text in instructions]
         tokens = stack_rows(prompts, answers, self.tokenizer.pad_token_id)
-        pixels = self.images(images=list(self.draw(batch)), do_resize=False, return_tensors="pt")
+        pixels = self.cut(self.draw(batch))
         inputs = tokens | {
             "mm_token_type_ids": tokens["input_ids"].eq(image_id).long(),
-            "pixel_values": pixels["pixel_values"],
-            "image_grid_thw": pixels["image_grid_thw"],
+            "pixel_values": pixels["hidden_states"],
+            "image_grid_thw": pixels["grid_thw"],
         }
         return {name: value.to(self.device) for name, value in inputs.items()}
 
@@ -206,6 +241,22 @@ class VlmNarrator(nn.Module):
         narrator = cls(VlmConfig(**config), tokenizer, AutoImageProcessor.from_pretrained(directory))
         narrator.card["sha256"] = hub.load_weights(narrator, narrator.tied, directory)
         return narrator.to(device).eval()
+
+
+class WholePatches(nn.Conv3d):
+    """A convolution whose input is single patches, as one matrix product: on a CPU in a tenth of the time."""
+
+    @classmethod
+    def of(cls, conv: nn.Conv3d) -> "WholePatches":
+        """The same weights."""
+        kernel: Any = conv.kernel_size
+        same = cls(conv.in_channels, conv.out_channels, kernel, kernel, bias=conv.bias is not None, device="meta")
+        same.weight, same.bias = conv.weight, conv.bias
+        return same
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Patches (N, colours, times, side, side) to (N, D)."""
+        return linear(patches.flatten(1), self.weight.flatten(1), self.bias)
 
 
 @lru_cache(maxsize=32)

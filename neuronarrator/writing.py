@@ -110,8 +110,8 @@ class VlmTask(WritingTask):
     """The image path (CerebraGloss, Sec. 3.3).
 
     The paper's stages: 1, captions, `train: [projector]`, `stop_after: 0.05`; 2, the mixture of instructions,
-    `train: [projector, llm]`, one epoch. A model from random weights has no vision tower worth freezing: its stage 1
-    also trains "vision".
+    `train: [projector, llm]`, one epoch. A model from random weights first learns to see: `start_from` is what
+    `page_pretraining.PageReadingTask` saved, its stage 0.
 
     Args:
         narrator: its configuration.

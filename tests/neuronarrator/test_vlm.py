@@ -16,11 +16,12 @@ from transformers import PreTrainedTokenizerBase, Qwen2VLImageProcessor
 from corpus.dataset import Batch
 from corpus.page import PageRenderer, PageStyle
 from neuronarrator.datamodule import BatchList
+from neuronarrator.language.chat import IGNORE_INDEX
 from neuronarrator.language.generation import GenerationOptions
-from neuronarrator.language.prompts import IGNORE_INDEX, TASK_INSTRUCTION
+from neuronarrator.language.prompts import TASK_INSTRUCTION
 from neuronarrator.narrator import Narrator
 from neuronarrator.optim import OptimizerOptions
-from neuronarrator.vlm import IMAGE, VISION_END, VISION_START, VlmConfig, VlmNarrator
+from neuronarrator.vlm import IMAGE, VISION_END, VISION_START, VlmConfig, VlmNarrator, WholePatches
 from neuronarrator.writing import VlmTask
 
 SMALL_VLM: dict[str, Any] = {
@@ -87,6 +88,25 @@ def test_pixels_are_the_page_as_the_reference_processor_sees_it(vlm: VlmNarrator
     found = vlm.encode(few, ["delta"] * 6)
     torch.testing.assert_close(found["pixel_values"], reference["pixel_values"])
     torch.testing.assert_close(found["image_grid_thw"], reference["image_grid_thw"])
+
+
+def test_a_tower_of_one_colour_and_one_moment_gets_a_sixth_of_the_pixels(
+    vlm: VlmNarrator, few: Batch, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    vision = {**SMALL_VLM["vision_config"], "in_channels": 1, "temporal_patch_size": 1}
+    images = Qwen2VLImageProcessor(temporal_patch_size=1, image_mean=[0.48145466] * 3, image_std=[0.26862954] * 3)
+    grey = VlmNarrator(VlmConfig({**SMALL_VLM, "vision_config": vision}, PAGE, 8), tokenizer, images)
+    whole = vlm.encode(few, ["delta"] * 6)["pixel_values"].unflatten(1, (3, 2, -1))
+    torch.testing.assert_close(grey.encode(few, ["delta"] * 6)["pixel_values"], whole[:, 0, 0])
+    assert len(grey.generate(first(few, 1), SHORT)) == 1
+
+
+def test_whole_patches_are_a_convolution() -> None:
+    torch.manual_seed(0)
+    for bias in (True, False):
+        conv = torch.nn.Conv3d(3, 8, (2, 4, 4), (2, 4, 4), bias=bias)
+        patches = torch.randn(5, 3, 2, 4, 4)
+        torch.testing.assert_close(WholePatches.of(conv)(patches), conv(patches).flatten(1))
 
 
 def test_only_answers_are_learnt(vlm: VlmNarrator, few: Batch) -> None:
