@@ -116,10 +116,10 @@ class Narrator(SoftPrompts):
         modalities = modalities or self.config.modalities
         soft_prompts = self.soft_prompts(batch, modalities)
         prompts = self._prompts(batch, batch.instructions or [TASK_INSTRUCTION] * len(batch), modalities)
-        shortest, longest = (of(map(len, prompts)) for of in (min, max))
-        answers = encode_answers(self.tokenizer, batch.narratives, self.llm.config.max_position_embeddings - longest)
+        lengths = [len(prompt) for prompt in prompts]
+        answers = encode_answers(self.tokenizer, batch.narratives, self.llm.config.max_position_embeddings - max(lengths))
         rows = stack_rows(prompts, answers, self.tokenizer.pad_token_id)
-        keep = rows["labels"].shape[1] - shortest + 1  # logits of what all rows have for a prompt are never used
+        keep = rows["labels"].shape[1] - min(lengths) + 1  # logits of what all rows have for a prompt are never used
         output = self.llm(
             **self._embed(rows, soft_prompts),
             labels=rows["labels"][:, -keep:].to(self.device),
