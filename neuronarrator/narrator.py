@@ -117,7 +117,9 @@ class Narrator(SoftPrompts):
         soft_prompts = self.soft_prompts(batch, modalities)
         prompts = self._prompts(batch, batch.instructions or [TASK_INSTRUCTION] * len(batch), modalities)
         lengths = [len(prompt) for prompt in prompts]
-        answers = encode_answers(self.tokenizer, batch.narratives, self.llm.config.max_position_embeddings - max(lengths))
+        answers = encode_answers(
+            self.tokenizer, batch.narratives, self.llm.config.max_position_embeddings - max(lengths)
+        )
         rows = stack_rows(prompts, answers, self.tokenizer.pad_token_id)
         keep = rows["labels"].shape[1] - min(lengths) + 1  # logits of what all rows have for a prompt are never used
         output = self.llm(
