@@ -1,12 +1,12 @@
 """Questions about what is measured: yes or no, a choice of four, and in words, asked of every segment.
 
 Each segment gets one item of each kind (`corpus.instruct`), whose right answer is what was measured; a narrator that
-answers certain questions only gets those in words. An answer in words
+answers certain questions only gets those in words. What the publisher calls a segment is not asked. An answer in words
 is right if the findings support all of it and it is about what was asked. Intervals resample persons.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from corpus.dataset import segment_batches
 from corpus.dataset.mixture import complete_alone
-from corpus.findings import Findings
+from corpus.findings import Findings, Labels
 from corpus.instruct import Item, Material, make_items
 from corpus.instruct.contrasts import find_contrasts
 from corpus.instruct.record import Task
@@ -27,6 +27,7 @@ from neuronarrator.narrate import BATCH_SIZE
 from neuronarrator.narrator import Narrator
 
 KINDS: tuple[Task, ...] = ("yes_no", "choice", "question")
+CHANCE = {"yes_no": 0.5, "choice": 0.25}
 RESAMPLES = 1000
 
 
@@ -96,9 +97,10 @@ def ask_all(
         kind: of the items.
         name: of the recording; it chooses topics and wordings.
     """
-    complete = [complete_alone(found) for found in findings]
+    complete = [replace(complete_alone(found), labels=Labels()) for found in findings]
     items = [next(make_items([Material(found, recording=name)], tasks=(kind,)), None) for found in complete]
-    asked = [item.turns[0].text if item else "Which band?" for item in items]
+    unasked = (*narrator.config.questions, "Which band?")[0]  # its answer is not used
+    asked = [item.turns[0].text if item else unasked for item in items]
     texts: list[str] = []
     for batch in segment_batches(findings, BATCH_SIZE, history_k=narrator.config.history_k):
         texts += [answer.text for answer in narrator.ask(batch, asked[len(texts) : len(texts) + len(batch)])]
@@ -126,7 +128,7 @@ def score_answers(answered: Sequence[Answered], seed: int) -> dict[str, Any]:
         "accuracy": float(hits.mean()),
         "ci": edges,
         "invalid_rate": float(np.mean([value is None for value in right])),
-        "chance": {"yes_no": 0.5, "choice": 0.25}.get(answered[0].item.task, _answers_of_others(answered)),
+        "chance": CHANCE.get(answered[0].item.task) or _answers_of_others(answered),
         "topics": {name: {"n": len(own), "accuracy": float(np.mean(own))} for name, own in sorted(topics.items())},
         "n": len(hits),
         "n_subjects": len(set(subjects)),
