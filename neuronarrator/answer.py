@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corpus.dataset.mixture import complete_alone
+from corpus.background import complete_alone
 from corpus.noise_audit import check_against_findings
 from corpus.recording import Recording, RecordingError
 from neuronarrator.narrate import read_batches

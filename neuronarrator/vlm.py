@@ -134,12 +134,6 @@ class VlmNarrator(nn.Module):
         """What draws the pages of a batch."""
         return _renderer(batch.ch_names, batch.signal_uv.shape[-1] / SFREQ, self.config.page)
 
-    def look(self, batch: Batch) -> Tensor:
-        """What the LLM gets of each page, (B, rows, columns, D): the tokens of the tower behind the projector."""
-        visual: Any = self.vlm.model.visual
-        seen = visual(**{name: value.to(self.device) for name, value in self.cut(self.draw(batch)).items()})
-        return seen.pooler_output.unflatten(0, (len(batch), *self.grid))
-
     def cut(self, pages: Tensor) -> dict[str, Tensor]:
         """Pages (B, 3, H, W) as the tower takes them: patches as the image processor makes them, only quicker.
 

@@ -81,6 +81,12 @@ def find_complete(
     return _over_the_recording(found)
 
 
+def complete_alone(found: Findings) -> Findings:
+    """Findings with the details of `find_complete` for the segment by itself: a row of a batch is no recording."""
+    alone = find_complete([replace(found.segment, history=())])[0]
+    return replace(found, details=alone.details)
+
+
 def _details(
     drawn: Sketch, segments: Sequence[Segment], artifacts: Sequence[Sequence[Artifact]], reference: str | None
 ) -> list[list[Finding]]:

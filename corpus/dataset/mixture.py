@@ -1,12 +1,12 @@
 """Training targets that are not the reference narrative: one item of an instruction mixture for each crop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
-from corpus.background import find_complete
+from corpus.background import complete_alone
 from corpus.findings import Findings
 from corpus.instruct import Item, Material, make_items
 from corpus.instruct.record import Task
@@ -65,12 +65,6 @@ def mixed_targets(
         instructions.append(item.turns[0].text)
         answers.append(item.turns[1].text)
     return instructions, answers
-
-
-def complete_alone(found: Findings) -> Findings:
-    """Findings with the details of `find_complete` for the segment by itself: a row of a batch is no recording."""
-    alone = find_complete([replace(found.segment, history=())])[0]
-    return replace(found, details=alone.details)
 
 
 def _item(found: Findings, task: str, seed: int) -> Item:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from corpus.background import complete_alone
 from corpus.dataset import segment_batches
-from corpus.dataset.mixture import complete_alone
 from corpus.findings import Findings, Labels
 from corpus.instruct import Item, Material, make_items
 from corpus.instruct.contrasts import find_contrasts

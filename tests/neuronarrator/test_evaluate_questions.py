@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.dataset.mixture import complete_alone
+from corpus.background import complete_alone
 from corpus.findings import Findings, find_recording
 from corpus.instruct import Material, make_items
 from corpus.instruct.contrasts import find_contrasts
