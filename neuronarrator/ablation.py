@@ -17,7 +17,7 @@ import yaml
 from corpus.dataset import segment_batches
 from corpus.findings import Findings
 from neuronarrator.cli import run_trainer
-from neuronarrator.evaluate.narrative_scores import Scored, Scorer, compare, summarise
+from neuronarrator.evaluate.narrative_scores import WITHOUT_TRENDS, Scored, Scorer, compare, summarise
 from neuronarrator.evaluate.references import references_of
 from neuronarrator.evaluate.sources import Item, none_usable, open_data, usable
 from neuronarrator.narrate import BATCH_SIZE
@@ -27,7 +27,7 @@ from neuronarrator.source import Source
 REFERENCE = "reference"
 """Name of the run without a change."""
 
-COLUMNS = {"fact_f1": "Fact-F1", "signal_fact_f1": "Signal-Fact-F1", "rouge_l": "ROUGE-L"}
+COLUMNS = {"fact_f1": "Fact-F1", WITHOUT_TRENDS: "Fact-F1 without trends", "rouge_l": "ROUGE-L"}
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuronarrator.compare.budget import COLUMNS, budget_cells, budget_notes
+from neuronarrator.evaluate.narrative_scores import WITHOUT_TRENDS
 
-SCORES = {"fact_f1": "Fact-F1", "signal_fact_f1": "Signal-Fact-F1", "rouge_l": "ROUGE-L"}
+SCORES = {"fact_f1": "Fact-F1", WITHOUT_TRENDS: "Fact-F1 without trends", "rouge_l": "ROUGE-L"}
 BUDGET = "What each was given"
 BUDGET_NOTE = (
     "Crops: training segments with their narrative. Tokens: of prompts and answers, without padding; after ≈ crops "

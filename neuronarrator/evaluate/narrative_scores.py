@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from corpus.claims import facts_of
+from corpus.findings import Fact
 from neuronarrator.evaluate.references import Reference
 from neuronarrator.metrics.axes import AXES, five_axes
 from neuronarrator.metrics.bertscore import BertScorer
@@ -16,7 +17,10 @@ from neuronarrator.metrics.facts import fact_score
 from neuronarrator.metrics.text import rouge_scores
 from neuronarrator.verify import CONTRADICTED, SUPPORTED, UNVERIFIABLE, verify_narrative
 
-MAIN = ("fact_f1", "signal_fact_f1", "rouge_1", "rouge_l", "bertscore")
+WITHOUT_TRENDS = "fact_f1_without_trends"
+"""Fact-F1 of what a segment shows by itself: no page of it and no model without history can see a trend."""
+
+MAIN = ("fact_f1", "signal_fact_f1", WITHOUT_TRENDS, "rouge_1", "rouge_l", "bertscore")
 """The scores that are compared with baselines; the last only with a model."""
 
 _VERDICTS = (SUPPORTED, CONTRADICTED, UNVERIFIABLE)
@@ -108,6 +112,7 @@ def _score_text(text: str, reference: Reference) -> tuple[Values, Counter[tuple[
     return {
         "fact_f1": score.f1,
         "signal_fact_f1": fact_score(stated, reference.measured.facts).f1,
+        WITHOUT_TRENDS: fact_score(_still(stated), _still(reference.facts)).f1,
         **rouge_scores(text, reference.text),
         **{f"axis_{name}": value for name, value in axes.items()},
         "axes_sum": sum(axes.values()),
@@ -115,6 +120,10 @@ def _score_text(text: str, reference: Reference) -> tuple[Values, Counter[tuple[
         "omitted": score.omitted,
         **{verdict: counts[verdict] for verdict in _VERDICTS},
     }, kinds
+
+
+def _still(facts: set[Fact]) -> set[Fact]:
+    return {fact for fact in facts if fact[0] != "trend"}
 
 
 def summarise(rows: Sequence[Scored], scorer: Scorer, number: int = 0) -> dict[str, Any]:

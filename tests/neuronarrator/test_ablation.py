@@ -27,6 +27,9 @@ EXPECTED: dict[str, dict[str, Any]] = {  # what differs from the base, by the pa
     "no_alignment": {"alignment_checkpoint": "runs/topomap-tiny.safetensors", "recipe.train_dual": True},
     "no_topomap": {"narrator.modalities": ("history", "signal", "spectrum")},
     "no_history": {"narrator.modalities": ("signal", "topomap", "spectrum"), "narrator.history_k": 0},
+    "no_spectrum": {"narrator.modalities": ("history", "signal", "topomap")},
+    "match_norms": {"narrator.match_norms": True},
+    "time_tokens": {"narrator.time_tokens": True},
     "k1": {"narrator.history_k": 1},
     "k3": {"narrator.history_k": 3},
     "k4": {"narrator.history_k": 4},
@@ -109,7 +112,7 @@ def test_one_command_trains_and_scores_runs_in_one_table(
     scores = json.loads(Path("scores.json").read_text())
     assert scores["skipped"] == {}
     for name, run in scores["runs"].items():
-        assert set(run) >= {"fact_f1", "signal_fact_f1", "rouge_l", "contradicted"}
+        assert set(run) >= {"fact_f1", "fact_f1_without_trends", "rouge_l", "contradicted"}
         assert len(run["rouge_l"]["ci"]) == 2
         assert (run["difference"] is None) == (name == "reference")
     ours, theirs = scores["runs"]["reference"]["rouge_l"], scores["runs"]["tokens_2"]
@@ -158,7 +161,7 @@ def test_history_grows_to_k_and_ends_at_a_break(broken: Recording) -> None:
 
 def test_the_table_shows_intervals_and_signs() -> None:
     spread = {"mean": 0.5, "ci": [0.4, 0.6]}
-    run = dict.fromkeys(("fact_f1", "signal_fact_f1", "rouge_l"), spread) | {"n_segments": 9, "n_subjects": 2}
+    run = dict.fromkeys(("fact_f1", "fact_f1_without_trends", "rouge_l"), spread) | {"n_segments": 9, "n_subjects": 2}
     run |= {"contradicted": {"share": 0.051, "ci": [0.01, 0.1]}, "difference": None}
     other = run | {
         "difference": {"fact_f1": {"mean": 0.1, "ci": [-0.05, 0.25]}},

@@ -156,6 +156,18 @@ def test_stored_facts_and_the_signal_are_two_references(found: list[Findings]) -
     assert (scored.values["fact_f1"], scored.values["signal_fact_f1"]) == (1.0, 0.0)
 
 
+def test_a_score_without_trends_does_not_mind_what_is_said_of_them(found: list[Findings]) -> None:
+    findings = found[2]
+    still = [fact for fact in findings.facts if fact[0] != "trend"]
+    (band,) = (item.value for item in findings.of("dominant_band"))
+    right, wrong = f"{band.capitalize()} is the dominant band.", "Gamma is the dominant band. Alpha rises strongly."
+    silent, told, false = SCORER.score("workload", "a", ["", right, wrong], [reference_of(findings)] * 3)
+    assert band != "gamma" and len(still) < len(findings.facts)
+    assert silent.values["fact_f1_without_trends"] == false.values["fact_f1_without_trends"] == 0
+    assert told.values["fact_f1_without_trends"] == pytest.approx(2 / (1 + len(still)))
+    assert told.values["fact_f1"] == pytest.approx(2 / (1 + len(findings.facts)))
+
+
 def test_intervals_resample_subjects_and_a_share_is_a_ratio(found: list[Findings]) -> None:
     """One subject is always right, with one claim; the other always wrong, with three narratives of one claim."""
     reference = reference_of(found[0])
