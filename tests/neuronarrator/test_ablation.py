@@ -27,7 +27,7 @@ EXPECTED: dict[str, dict[str, Any]] = {  # what differs from the base, by the pa
     "no_alignment": {"alignment_checkpoint": "runs/topomap-tiny.safetensors", "recipe.train_dual": True},
     "no_topomap": {"narrator.modalities": ("history", "signal", "spectrum")},
     "no_history": {"narrator.modalities": ("signal", "topomap", "spectrum"), "narrator.history_k": 0},
-    "no_spectrum": {"narrator.modalities": ("history", "signal", "topomap")},
+    "no_spectrum": {"narrator.modalities": ("history", "signal", "topomap"), "recipe.spectrum_steps": 0},
     "match_norms": {"narrator.match_norms": True},
     "time_tokens": {"narrator.time_tokens": True},
     "k1": {"narrator.history_k": 1},
