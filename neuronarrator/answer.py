@@ -59,9 +59,9 @@ def answer_question(
     needed = plan[: len(asked) - asked[::-1].index(True)]
     for numbers, found, batch in read_batches(find_in_parts(recording, needed), narrator.config.history_k):
         chosen = [i for i, number in enumerate(numbers) if asked[number]]
-        told = narrator.ask(batch, question) if chosen else []
-        for i in chosen:
-            segment, text = found[i].segment, told[i].text
+        told = narrator.ask(batch.rows(chosen), question) if chosen else []
+        for i, answer in zip(chosen, told, strict=True):
+            segment, text = found[i].segment, answer.text
             verdicts = {checked.verdict for checked in check_against_findings(text, complete_alone(found[i]))}
             verdict = next((v for v in (CONTRADICTED, SUPPORTED) if v in verdicts), UNVERIFIABLE)
             yield Answer(segment.start_s, segment.start_s + segment.duration_s, text, verdict)

@@ -53,6 +53,16 @@ class Batch:
         moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
+    def rows(self, picks: Sequence[int]) -> "Batch":
+        """Some of the segments, in this order."""
+        kept: dict[str, Any] = {}
+        for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
+            if isinstance(value, Tensor):
+                kept[name] = value[list(picks)]
+            elif isinstance(value, list) and value:
+                kept[name] = [value[i] for i in picks]
+        return replace(self, **kept)
+
 
 def collate(
     segments: Sequence[Segment], features: Sequence[Features] | None, picks: Sequence[int], history_k: int = HISTORY_K

@@ -48,12 +48,17 @@ def test_answers_are_checked_against_the_signal(
     other = "Cz" if top[1] != "Cz" else "Fz"
     said = [f"Yes. {top[0]} is the highest-energy channel.", f"{other} is the highest-energy channel.", "Perhaps."]
 
+    asked: list[int] = []
+
     def ask(batch: Batch, question: str) -> Sequence[Generation]:
-        return [Generation(text, (), ()) for text in said + [""] * (len(batch) - len(said))]
+        asked.append(len(batch))
+        return [Generation(text, (), ()) for text in (said + [""] * len(batch))[: len(batch)]]
 
     monkeypatch.setattr(talker, "ask", ask)
     verdicts = [answer.verdict for answer in answer_question(talker, recording, "Which electrode?")]
     assert verdicts[:3] == ["supported", "contradicted", "unverifiable"]
+    (one,) = answer_question(talker, recording, "Which electrode?", at_s=0.0)
+    assert (one.verdict, asked[-1]) == ("supported", 1)  # the others of its batch are not asked
 
 
 def test_a_time_without_a_segment_is_named(talker: Narrator, recording: Recording) -> None:

@@ -89,7 +89,7 @@ def test_base_builds_takes_a_step_and_generates(
     narrator = task.narrator
     assert narrator.dual.projectors["signal"].fc1.in_features == 200
     assert narrator.dual.projectors["topomap"].fc1.in_features == 1024
-    two = replace(batch, narratives=batch.narratives[:2], facts=batch.facts[:2], **_rows(batch, slice(1, 3)))
+    two = batch.rows([1, 2])
     assert narrator.soft_prompts(two).shape == (2, 4, 2560)
     trainable = {name: p for name, p in narrator.named_parameters() if p.requires_grad}
     assert not any("topomap" in name and "encoders" in name for name in trainable)
@@ -105,10 +105,6 @@ def test_base_builds_takes_a_step_and_generates(
         two, "Is there a posterior dominant rhythm?", options=GenerationOptions(max_new_tokens=2)
     )
     assert len(answer.tokens) <= 2
-
-
-def _rows(batch: Batch, rows: slice) -> dict[str, torch.Tensor]:
-    return {name: getattr(batch, name)[rows] for name in ("signal_uv", "history_uv", "history_mask", "log_power")}
 
 
 def test_a_named_llm_brings_its_weights_and_tokenizer_and_saves_as_a_whole(

@@ -76,10 +76,6 @@ def few(batch: Batch) -> Batch:
     )
 
 
-def first(batch: Batch, count: int) -> Batch:
-    return replace(batch, signal_uv=batch.signal_uv[:count], narratives=batch.narratives[:count])
-
-
 def test_pixels_are_the_page_as_the_reference_processor_sees_it(vlm: VlmNarrator, few: Batch) -> None:
     pages = PageRenderer(few.ch_names, 200.0, 10.0, PAGE)(few.signal_uv.numpy())
     assert pages.shape == (6, 196, 252, 3)
@@ -98,7 +94,7 @@ def test_a_tower_of_one_colour_and_one_moment_gets_a_sixth_of_the_pixels(
     grey = VlmNarrator(VlmConfig({**SMALL_VLM, "vision_config": vision}, PAGE, 8), tokenizer, images)
     whole = vlm.encode(few, ["delta"] * 6)["pixel_values"].unflatten(1, (3, 2, -1))
     torch.testing.assert_close(grey.encode(few, ["delta"] * 6)["pixel_values"], whole[:, 0, 0])
-    assert len(grey.generate(first(few, 1), SHORT)) == 1
+    assert len(grey.generate(few.rows(range(1)), SHORT)) == 1
 
 
 def test_whole_patches_are_a_convolution() -> None:
@@ -141,7 +137,7 @@ def test_loss_is_the_mean_over_answer_tokens_of_single_rows(vlm: VlmNarrator, fe
 
 def test_a_row_answers_as_it_would_alone(vlm: VlmNarrator, few: Batch) -> None:
     questions = ["delta", "stable alpha, moderate increase", "beta"]
-    together = vlm.ask(first(few, 3), questions, SHORT)
+    together = vlm.ask(few.rows(range(3)), questions, SHORT)
     for i, question in enumerate(questions):
         alone = vlm.ask(replace(few, signal_uv=few.signal_uv[i : i + 1]), question, SHORT)[0]
         assert alone.tokens == together[i].tokens
@@ -149,7 +145,7 @@ def test_a_row_answers_as_it_would_alone(vlm: VlmNarrator, few: Batch) -> None:
 
 
 def test_log_probs_are_those_of_a_teacher_forced_pass(vlm: VlmNarrator, few: Batch) -> None:
-    one = first(few, 1)
+    one = few.rows(range(1))
     generation = vlm.generate(one, SHORT)[0]
     inputs = vlm.encode(one, [TASK_INSTRUCTION], [generation.tokens])
     logits = vlm.vlm(**{k: v for k, v in inputs.items() if k != "labels"}).logits[0, -len(generation.tokens) - 1 : -1]
@@ -158,7 +154,7 @@ def test_log_probs_are_those_of_a_teacher_forced_pass(vlm: VlmNarrator, few: Bat
 
 
 def test_another_signal_is_another_page_and_another_answer(vlm: VlmNarrator, few: Batch) -> None:
-    one = first(few, 1)
+    one = few.rows(range(1))
     flat = replace(one, signal_uv=torch.zeros_like(one.signal_uv))
     assert vlm.generate(one, SHORT)[0].log_probs != vlm.generate(flat, SHORT)[0].log_probs
 
@@ -218,7 +214,7 @@ def test_a_stage_stops_early_on_the_schedule_of_all_its_steps(
 ) -> None:
     vlm.save_pretrained(tmp_path)
     task = VlmTask(config, start_from=str(tmp_path), stop_after=0.25, train=("projector",))
-    assert train(task, [first(few, 1)] * 8, max_epochs=1).global_step == 2
+    assert train(task, [few.rows(range(1))] * 8, max_epochs=1).global_step == 2
 
 
 @pytest.mark.slow
@@ -255,7 +251,7 @@ def test_the_model_of_the_paper_takes_a_step_with_less_depth(few: Batch, tokeniz
         "tie_word_embeddings": True,
     }
     vlm = VlmNarrator(VlmConfig(fields, PAGE, max_new_tokens=2), tokenizer)
-    one = first(few, 1)
+    one = few.rows(range(1))
     vlm(one).loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in vlm.part("projector").parameters())
     assert len(vlm.eval().generate(one)[0].tokens) == 2
