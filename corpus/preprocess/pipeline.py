@@ -17,6 +17,7 @@ from corpus.montage import few_electrodes, pick_eeg
 from corpus.preprocess.damage import EXTREME_UV, MISSING
 from corpus.preprocess.filtering import filter_stretch
 from corpus.preprocess.fir import LinearSteps
+from corpus.preprocess.mains import find_mains
 from corpus.preprocess.reference import (
     Reference,
     ReferencePlan,
@@ -31,8 +32,6 @@ from corpus.recording import Recording, RecordingError, SetAside, read_recording
 HIGH_GAMMA_HZ = (50.0, 75.0)
 DELTA_HZ = (0.5, 4.0)
 MAX_MISSING = 0.5  # a channel with more of its samples missing or extreme is set aside
-MAINS_RATIO = 4.0  # real recordings: 5 and more with mains, 2.7 and less without; noise of 10 s stays below 4
-MAINS_WINDOWS = 60  # of 4 s, spread over a recording that is longer than that
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ def _filtered(
     """The facts after filtering, notch and resampling, and what exactly has to be done."""
     sfreq, nyquist = recording.sfreq, recording.sfreq / 2
     h_freq = preset.h_freq if preset.h_freq < nyquist else None
-    notch = _find_mains(clean, rows, sfreq) if preset.notch == "auto" else preset.notch
+    notch = find_mains(clean, rows, sfreq) if preset.notch == "auto" else preset.notch
     told = recording.warnings
     if h_freq is None:
         told += (_nyquist_warning(nyquist),)
@@ -259,43 +258,3 @@ def _repaired(recording: Recording, clean: CleanSignal) -> tuple[Recording, np.n
     if any(MISSING in kind for kind in kinds):
         done = done.with_step("missing samples interpolated linearly")
     return (done.with_step("extreme amplitudes and stuck values interpolated linearly") if extreme else done), rows
-
-
-def detect_mains(signal_uv: np.ndarray, sfreq: float) -> float | None:
-    """50.0 or 60.0 where mains stands out of the spectrum, None where neither does.
-
-    Welch spectrum, 4 s Hann windows. For each channel the peak within 0.5 Hz of mains over the median of 2 to 5 Hz away
-    on both sides; a quarter of the channels must reach `MAINS_RATIO`. The frequency that stands out more wins.
-
-    Args:
-        signal_uv: (C, T) without NaN, microvolts.
-        sfreq: Hz.
-    """
-    from scipy.signal import welch
-
-    freqs, power = welch(signal_uv, sfreq, nperseg=min(round(4 * sfreq), signal_uv.shape[1]))
-    return _mains_of(freqs, power, sfreq)
-
-
-def _find_mains(clean: CleanSignal, rows: np.ndarray, sfreq: float) -> float | None:
-    """`detect_mains` of a whole recording, or of windows spread over a long one."""
-    from scipy.signal import welch
-
-    n_window, n_times = round(4 * sfreq), clean.stretches[-1].stop
-    if n_times <= MAINS_WINDOWS * n_window:
-        return detect_mains(clean.read(0, n_times, rows), sfreq)
-    starts = np.linspace(0, n_times - n_window, MAINS_WINDOWS).astype(int)
-    spectra = [welch(clean.read(start, start + n_window, rows), sfreq, nperseg=n_window) for start in starts]
-    return _mains_of(spectra[0][0], np.mean([power for _, power in spectra], axis=0), sfreq)
-
-
-def _mains_of(freqs: np.ndarray, power: np.ndarray, sfreq: float) -> float | None:
-    ratios = {}
-    for mains in (50.0, 60.0):
-        distance = np.abs(freqs - mains)
-        if mains + 1 < sfreq / 2:
-            near = np.median(power[:, (distance >= 2) & (distance <= 5)], axis=1)
-            ratio = power[:, distance <= 0.5].max(axis=1) / np.maximum(near, 1e-12)
-            ratios[mains] = float(np.quantile(ratio, 0.75))
-    best = max(ratios, key=ratios.__getitem__, default=None)
-    return best if best and ratios[best] >= MAINS_RATIO else None

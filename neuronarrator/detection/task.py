@@ -16,7 +16,8 @@ from encoders.waveform import (
     select_boxes,
 )
 from neuronarrator.detection.data import DetectionBatch
-from neuronarrator.metrics.detection import MAIN_IOU, DetectionScores, match_marks, operating_points
+from neuronarrator.metrics.detection import MAIN_IOU, DetectionScores, operating_points
+from neuronarrator.metrics.marks import match_marks
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.version import __version__
 

@@ -17,16 +17,8 @@ from neuronarrator.evaluate.bench_answers import Answers, parse_choice
 from neuronarrator.evaluate.narratives import versions
 from neuronarrator.metrics.bootstrap import LEVEL, bootstrap_means, percentiles
 from neuronarrator.metrics.classification import INVALID
-from neuronarrator.metrics.detection import (
-    IOUS,
-    MAIN_IOU,
-    Marks,
-    average_precision,
-    map_interval,
-    match_marks,
-    mean_of_known,
-    to_marks,
-)
+from neuronarrator.metrics.detection import IOUS, MAIN_IOU, average_precision, map_interval, mean_of_known
+from neuronarrator.metrics.marks import Marks, match_marks, to_marks
 from neuronarrator.metrics.text import ROUGE_SIGNATURE
 
 RESAMPLES = 1000

@@ -17,16 +17,14 @@ from neuronarrator.metrics.calibration import BINS, reliability
 from neuronarrator.metrics.detection import (
     IOUS,
     MAIN_IOU,
-    Marks,
     average_precision,
     error_table,
     event_scores,
     map_interval,
-    match_marks,
     mean_of_known,
     operating_points,
-    to_marks,
 )
+from neuronarrator.metrics.marks import Marks, match_marks, to_marks
 
 PERSONS, RESAMPLES = 200, 500
 PAPER = {

@@ -12,7 +12,8 @@ from encoders.waveform import ELECTRODES, WaveformDetector
 from neuronarrator.detection.marks import mark_recording
 from neuronarrator.evaluate.material import Recorded
 from neuronarrator.evaluate.sources import none_usable, open_data, usable
-from neuronarrator.metrics.detection import event_scores, match_marks, to_marks
+from neuronarrator.metrics.detection import event_scores
+from neuronarrator.metrics.marks import match_marks, to_marks
 
 EXPERT_KINDS = {"spindle": "spindle", "k_complex": "Kcomplex"}
 """Labels of public datasets -> classes."""

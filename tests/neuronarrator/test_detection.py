@@ -37,10 +37,9 @@ from neuronarrator.metrics.detection import (
     average_precision,
     error_table,
     event_scores,
-    match_marks,
     operating_points,
-    to_marks,
 )
+from neuronarrator.metrics.marks import match_marks, to_marks
 
 SMALL = replace(TINY_DETECTOR, stem_width=8, widths=(8, 8, 16, 16), modules=(1, 1, 1, 1), neck_width=8)
 NO_CHANGE = DetectionAugmentation(noise_uv=0, log_gain=0, drop_channels=0, mirror=0, low_cut=0)
