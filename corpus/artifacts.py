@@ -159,12 +159,12 @@ def _low_pass(sfreq: float) -> np.ndarray:
 
 
 def _defective(segment: Segment, defects: Sequence[Defect]) -> list[Artifact]:
-    """Stretches that were interpolated: missing samples, or an electrode beyond what it can measure."""
-    end_s = segment.start_s + segment.duration_s
-    return [
-        Artifact(
-            "missing" if d.why == MISSING else "electrode", (d.ch_name,), d.start_s, d.duration_s, d.duration_s, "s"
-        )
-        for d in defects
-        if d.start_s < end_s and d.start_s + d.duration_s > segment.start_s and d.ch_name in segment.ch_names
-    ]
+    """Stretches of a segment that were interpolated: missing samples, or an electrode beyond what it can measure."""
+    found = []
+    for defect in defects:
+        start = max(defect.start_s, segment.start_s)
+        duration = min(defect.start_s + defect.duration_s, segment.start_s + segment.duration_s) - start
+        if duration > 0 and defect.ch_name in segment.ch_names:
+            kind = "missing" if defect.why == MISSING else "electrode"
+            found.append(Artifact(kind, (defect.ch_name,), start, duration, duration, "s"))
+    return found

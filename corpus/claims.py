@@ -6,7 +6,7 @@ what it does not understand it does not report, so an unread sentence can never 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from corpus.features import BANDS
 from corpus.findings import Fact
@@ -15,6 +15,7 @@ from corpus.montage import ELECTRODE_NAMES
 _INCREASE = r"(?:increas\w*|ris(?:es|e|ing)|rose|gain\w*|build[- ]?up|grow\w*)"
 _DECREASE = r"(?:decreas\w*|fall(?:s|ing)?|fell|drop\w*|declin\w*|attenuat\w*|reduc\w*)"
 _MARKED = r"(?:marked|sharp|significant|strong|pronounced|substantial)(?:ly)?"
+_SEEN = r"(?:clearly )?(?:seen|found|present|observed|evident|noted|detected|visible|identified|apparent)"
 _MODERATE = r"(?:moderate|mild|slight|noticeable|modest|gradual)(?:ly)?"
 
 
@@ -24,7 +25,8 @@ def _graded(grade: str, change: str) -> str:
 
 _CHANNELS = "|".join(sorted((re.escape(n) for n in ELECTRODE_NAMES), key=len, reverse=True))
 _LEXICON: dict[str, dict[str, str]] = {
-    "negation": {"not": r"no|not|without|absence of|neither"},
+    "denied": {"": rf"(?:not|never|nowhere) {_SEEN}|absent"},
+    "negation": {"": r"no|not|without|absence of|neither|nor|free of|free from|lack(?:s|ing|ed| of)?"},
     "band": {
         "high_gamma": r"high[- ]gamma",
         **{band: rf"(?<!high[- ]){band}" for band in BANDS if band != "high_gamma"},
@@ -63,13 +65,33 @@ _LEXICON: dict[str, dict[str, str]] = {
         "missing": r"missing samples",
     },
     "channel": {"": _CHANNELS},
-    "clause": {"": r";|\bwhile\b|\bwhereas\b|\bbut\b"},
+    "less": {"": r"lower|lowest|less|least|weak\w*|attenuated|diminished|suppressed|reduced"},
+    "rest": {"": r"then|with"},
+    "clause": {"": r";|\bwhile\b|\bwhereas\b|\bbut\b|\bfollowed by\b"},
 }
 # Where two patterns begin at one place the earlier kind is read.
 _ORDER: tuple[str, ...] = (
-    *("artifact", "negation", "band", "trend", "dominant", "top", "tier", "tier_extent", "region", "asymmetry"),
-    *("amplitude", "channel", "clause"),
+    *(
+        "artifact",
+        "denied",
+        "negation",
+        "band",
+        "trend",
+        "dominant",
+        "top",
+        "tier",
+        "tier_extent",
+        "region",
+        "asymmetry",
+    ),
+    *("amplitude", "channel", "less", "rest", "clause"),
 )
+_GROUPS = (  # kinds that make one claim together
+    {"band", "trend", "dominant"},
+    {"top", "tier", "tier_extent", "channel"},
+    *({kind} for kind in ("region", "asymmetry", "amplitude", "artifact")),
+)
+_GROUP_OF = {kind: number for number, group in enumerate(_GROUPS) for kind in group}
 
 
 def _compile() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
@@ -126,16 +148,17 @@ class _Token:
     kind: str
     value: str
     span: tuple[int, int]
+    negated: bool = False
 
 
 def parse_claims(text: str) -> list[Claim]:
     """Every claim of a text, in order; repeated claims are reported once."""
     claims: dict[tuple[Fact, bool], Claim] = {}
     for sentence in _SENTENCE.finditer(text):
-        tokens = _tokens(sentence.group(), sentence.start())
-        for kind, subject, value, span, negated in _Reader(tokens).read():
-            claim = Claim(kind, value, subject, sentence.group().strip(), span, negated)
-            claims.setdefault((claim.fact, negated), claim)
+        for clause in _clauses(_tokens(sentence.group(), sentence.start())):
+            for kind, subject, value, span, negated in _read(clause):
+                claim = Claim(kind, value, subject, sentence.group().strip(), span, negated)
+                claims.setdefault((claim.fact, negated), claim)
     return list(claims.values())
 
 
@@ -157,78 +180,115 @@ def _tokens(sentence: str, offset: int) -> list[_Token]:
 _Read = tuple[str, str, str, tuple[int, int], bool]
 
 
-@dataclass
-class _Reader:
-    """Reads the tokens of one sentence: words apply to the bands or channels before them, else to those after."""
+def _clauses(tokens: list[_Token]) -> Iterator[list[_Token]]:
+    """The tokens of each clause, denied where a negation reaches them, without those that only deny."""
+    clause: list[_Token] = []
+    for token in [*tokens, _Token("clause", "", (0, 0))]:
+        if token.kind != "clause":
+            clause.append(token)
+            continue
+        denied = _denied(clause)
+        kept = [(replace(t, negated=i in denied)) for i, t in enumerate(clause) if t.kind not in ("negation", "denied")]
+        yield kept
+        clause = []
 
-    tokens: list[_Token]
-    negated: bool = False
-    bands: list[_Token] = field(default_factory=list)
+
+def _denied(clause: list[_Token]) -> set[int]:
+    """Which tokens of a clause are denied: by a negation the words of one group behind it, or else before it."""
+    found: set[int] = set()
+    for i, token in enumerate(clause):
+        if token.kind not in ("negation", "denied"):
+            continue
+        reached = _same_group(clause, range(i + 1, len(clause))) if token.kind == "negation" else []
+        found.update(reached or _same_group(clause, range(i - 1, -1, -1)))
+    return found
+
+
+def _same_group(clause: list[_Token], way: range) -> list[int]:
+    """The first tokens along the way that claim something, as long as they are of one group."""
+    found: list[int] = []
+    for i in way:
+        group = _GROUP_OF.get(clause[i].kind)
+        if group is None:
+            if clause[i].kind in ("negation", "denied"):
+                break
+        elif found and group != _GROUP_OF[clause[found[0]].kind]:
+            break
+        else:
+            found.append(i)
+    return found
+
+
+def _read(clause: list[_Token]) -> Iterator[_Read]:
+    """What one clause claims; words apply to the bands or channels before them, else to those after."""
+    yield from _spectral(clause)
+    yield from _spatial(clause)
+    yield from _plain(clause)
+
+
+def _spectral(clause: list[_Token]) -> Iterator[_Read]:
+    bands: list[_Token] = []
     pending: _Token | None = None
+    for token in clause:
+        if token.kind == "rest":
+            pending = None
+        elif token.kind == "band":
+            bands.append(token)
+            if pending is not None:
+                yield from _of_bands(pending, [token])
+                bands = [] if pending.kind == "trend" else bands
+        elif token.kind in ("trend", "dominant"):
+            yield from _of_bands(token, bands)
+            pending = None if bands else token
+            bands = [] if token.kind == "trend" else bands
 
-    def read(self) -> Iterator[_Read]:
-        yield from self._spectral()
-        yield from self._spatial()
-        yield from self._plain()
 
-    def _spectral(self) -> Iterator[_Read]:
-        for token in self.tokens:
-            if token.kind == "clause":
-                self.negated, self.bands, self.pending = False, [], None
-            elif token.kind == "negation":
-                self.negated = True
-            elif token.kind == "band":
-                self.bands.append(token)
-                if self.pending is not None:
-                    yield from self._apply(self.pending, [token])
-                    self.bands = [] if self.pending.kind == "trend" else self.bands
-            elif token.kind in ("trend", "dominant"):
-                yield from self._apply(token, self.bands)
-                self.pending = None if self.bands else token
-                self.bands = [] if token.kind == "trend" else self.bands
+def _of_bands(word: _Token, bands: list[_Token]) -> Iterator[_Read]:
+    for band in bands:
+        span, negated = _span(word, band), word.negated or band.negated
+        for name in BANDS if band.value == "all" else (band.value,):
+            if word.kind == "trend":
+                yield "trend", name, word.value, span, negated
+            elif band.value != "all":
+                yield "dominant_band", "", name, span, negated
 
-    def _apply(self, word: _Token, bands: list[_Token]) -> Iterator[_Read]:
-        for band in bands:
-            span = (min(word.span[0], band.span[0]), max(word.span[1], band.span[1]))
-            for name in BANDS if band.value == "all" else (band.value,):
-                if word.kind == "trend":
-                    yield "trend", name, word.value, span, self.negated
-                elif band.value != "all":
-                    yield "dominant_band", "", name, span, self.negated
 
-    def _spatial(self) -> Iterator[_Read]:
-        kinds = [token.kind for token in self.tokens]
-        channels = [i for i, kind in enumerate(kinds) if kind == "channel"]
-        negated = "negation" in kinds
-        top = None
-        if "top" in kinds and channels:
-            at = kinds.index("top")
-            before = [i for i in channels if i == at - 1]
-            top = before[0] if before else next((i for i in channels if i > at), channels[0])
-            yield "top_channel", "", self.tokens[top].value, self._span(at, top), negated
-        if "tier" in kinds:
-            at = kinds.index("tier")
-            for i in channels:
-                if i != top:
-                    token = self.tokens[i]
-                    yield "tier", token.value, self.tokens[at].value, token.span, negated
-        if "tier_extent" in kinds:
-            token = self.tokens[kinds.index("tier_extent")]
-            yield "tier_extent", "", token.value, token.span, negated
+def _spatial(clause: list[_Token]) -> Iterator[_Read]:
+    channels = [i for i, token in enumerate(clause) if token.kind == "channel"]
+    at = {kind: [i for i, token in enumerate(clause) if token.kind == kind] for kind in ("top", "tier", "tier_extent")}
+    top = None
+    if at["top"] and channels:
+        (word, *_) = at["top"]
+        top = word - 1 if word - 1 in channels else next((i for i in channels if i > word), channels[0])
+        token, channel = clause[word], clause[top]
+        yield "top_channel", "", channel.value, _span(token, channel), token.negated or channel.negated
+    for i in channels:
+        if at["tier"] and i != top:
+            tier, channel = clause[_tier_of(i, at["tier"], channels)], clause[i]
+            yield "tier", channel.value, tier.value, channel.span, tier.negated or channel.negated
+    for i in at["tier_extent"][:1]:
+        yield "tier_extent", "", clause[i].value, clause[i].span, clause[i].negated
 
-    def _plain(self) -> Iterator[_Read]:
-        kinds = {token.kind for token in self.tokens}
-        negated = False
-        for token in self.tokens:
-            if token.kind == "negation":
-                negated = True
-            elif token.kind == "clause":
-                negated = False
-            elif token.kind in ("amplitude", "asymmetry") or (token.kind == "region" and "artifact" not in kinds):
-                yield token.kind, "", token.value, token.span, negated
-            elif token.kind == "artifact":
-                yield "artifact", "", token.value, token.span, negated and token.value != "none"
 
-    def _span(self, first: int, second: int) -> tuple[int, int]:
-        a, b = self.tokens[first].span, self.tokens[second].span
-        return min(a[0], b[0]), max(a[1], b[1])
+def _tier_of(channel: int, tiers: list[int], channels: list[int]) -> int:
+    """Where the tier of a channel stands: behind its channels where a channel comes first, else before them."""
+    if channels[0] < tiers[0]:
+        return next((tier for tier in tiers if tier > channel), tiers[-1])
+    return [tier for tier in tiers if tier < channel][-1]
+
+
+def _plain(clause: list[_Token]) -> Iterator[_Read]:
+    kinds = {token.kind for token in clause}
+    for token in clause:
+        if token.kind == "artifact":
+            yield "artifact", "", token.value, token.span, token.negated and token.value != "none"
+        elif token.kind == "amplitude":
+            yield "amplitude", "", token.value, token.span, token.negated
+        elif "less" in kinds:
+            continue  # where there is less, the most is elsewhere
+        elif token.kind == "asymmetry" or (token.kind == "region" and "artifact" not in kinds):
+            yield token.kind, "", token.value, token.span, token.negated
+
+
+def _span(one: _Token, other: _Token) -> tuple[int, int]:
+    return min(one.span[0], other.span[0]), max(one.span[1], other.span[1])

@@ -30,6 +30,7 @@ CONFIRMED_BY = {"blink": ("eyem",), "eye_left": ("eyer+", "eyer-"), "eye_right":
 MIN_PART, MIN_PART_S = 0.5, 1.0  # of a mark that a segment's edge cuts: this share of it, or so long, is inside
 PRUNED_FROM = 8  # electrodes of a recording from which on a mark without a neighbour is not believed
 JOIN_S = 0.1  # marks of one kind that are closer are one event
+RUN_S = 2.0  # ACNS: six cycles at 3 Hz, the shortest run that is a pattern
 MIN_DISCHARGES = 4  # for a period
 MAX_PERIOD_CV = 0.25  # standard deviation of the intervals over their mean
 DIPOLE_UV = 20.0  # least peak of the stronger pole

@@ -27,7 +27,7 @@ FORBIDDEN = {  # package -> what none of its modules may import, not even inside
 }
 NEVER = {"tests", "notebooks"}
 ORDER = (  # of the modules of corpus: each may import those before it
-    "recording", "datasets", "chains", "scale", "montage", "preprocess", "segment", "areas", "bands", "spectra",
+    "recording", "datasets", "chains", "scale", "montage", "preprocess", "segment", "spans", "areas", "bands", "spectra",
     "features", "artifacts", "artifacts_full", "waveforms", "findings", "patterns", "background", "describe", "claims",
     "caption", "labels", "refine", "topomap", "page", "simulate", "noise_audit", "instruct", "splits", "bench", "store",
     "duplicates", "audit", "engines", "build", "rewrite", "stats", "dataset",

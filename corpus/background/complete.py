@@ -118,11 +118,11 @@ def find_montage(ch_names: tuple[str, ...], reference: str | None = None) -> lis
 
 
 def _holds_eeg(segment: Segment, artifacts: Sequence[Artifact]) -> np.ndarray:
-    """Channels that count for the background, (C,)."""
+    """Channels that count for the background, (C,): not those with artifacts or without a number somewhere."""
     kinds = {artifact.kind for artifact in artifacts}
     if "global_bad" in kinds:
         return np.zeros(len(segment.ch_names), dtype=bool)
-    return bad_share(segment, artifacts) < BAD_SHARE
+    return (bad_share(segment, artifacts) < BAD_SHARE) & np.isfinite(segment.signal_uv).all(1)
 
 
 def _quality(segment: Segment, artifacts: Sequence[Artifact]) -> Finding:

@@ -74,8 +74,8 @@ def _fast(names: tuple[str, ...], amplitude_uv: float) -> Finding:
 def find_sides(sketch: Sketch, artifacts: Sequence[Sequence[Artifact]]) -> list[list[Finding]]:
     """Asymmetry of each region and band: all its homologous pairs agree and their mean ratio reaches a threshold.
 
-    Frontal slow bands are left out where eye movements were found, gamma always. A segment with pairs and without any
-    such difference is symmetric.
+    Frontal slow bands are left out where eye movements were found, gamma always. A segment is symmetric where no region
+    differs on average, whether or not its pairs agree, and no single pair markedly.
     """
     found: list[list[Finding]] = [[] for _ in sketch.good]
     pairs = pair_rows(sketch.ch_names)
@@ -88,27 +88,28 @@ def find_sides(sketch: Sketch, artifacts: Sequence[Sequence[Artifact]]) -> list[
     good = sketch.good[:, left] & sketch.good[:, right]
     loud = np.sqrt(2 * np.maximum(power[:, right], power[:, left])) >= SIDES_UV
     regions = np.array([region_of(sketch.ch_names[i]) for i in left])
+    eyes = np.outer([_eyes_move(own) for own in artifacts], np.isin(STEADY_BANDS, SLOW_BANDS))  # (S, B)
+    uneven = np.zeros(len(good), dtype=bool)
     rule = "ratio of amplitudes over homologous pairs, medians of two-second windows"
     for region in dict.fromkeys(regions.tolist()):
         own = np.flatnonzero(regions == region)
-        used = good[:, own, None] & np.ones(len(bands), dtype=bool)
+        used = good[:, own, None] & ~(eyes & (region == "frontal"))[:, None]
         count = used.sum(1)
         mean = np.where(used, ratio[:, own], 0).sum(1) / np.maximum(count, 1)
         agree = (np.where(used, np.sign(ratio[:, own]), 0).sum(1) == np.sign(mean) * count) & (count > 0)
-        differ = agree & (np.abs(mean) >= np.log(SIDES_MILD)) & (loud[:, own] | ~used).all(1)
-        for s, b in np.argwhere(differ):
-            if region == "frontal" and STEADY_BANDS[b] in SLOW_BANDS and _eyes_move(artifacts[s]):
-                continue
+        unlike, heard = np.abs(mean) >= np.log(SIDES_MILD), used & loud[:, own]
+        uneven |= (unlike & heard.any(1)).any(1)
+        uneven |= (heard & (np.abs(ratio[:, own]) >= np.log(SIDES_MARKED))).any((1, 2))
+        for s, b in np.argwhere(agree & unlike & (heard | ~used).all(1)):
             factor = float(np.exp(abs(mean[s, b])))
             grade = "marked" if factor >= SIDES_MARKED else "mild"
             names = tuple(sketch.ch_names[i] for p in own if good[s, p] for i in pairs[p])
             word, subject = f"{grade} {'right' if mean[s, b] > 0 else 'left'}", f"{region} {STEADY_BANDS[b]}"
             found[s].append(Finding("sides", word, subject, names, measured=factor, unit="ratio", source=rule))
-    for s in np.flatnonzero(good.any(1)):
-        if not found[s]:
-            names = tuple(sketch.ch_names[i] for p in np.flatnonzero(good[s]) for i in pairs[p])
-            largest = float(np.exp(np.abs(ratio[s, good[s]].mean(0)).max()))
-            found[s].append(Finding("sides", "symmetric", "", names, measured=largest, unit="ratio", source=rule))
+    for s in np.flatnonzero(good.any(1) & ~uneven):
+        names = tuple(sketch.ch_names[i] for p in np.flatnonzero(good[s]) for i in pairs[p])
+        largest = float(np.exp(np.abs(ratio[s, good[s]].mean(0)).max()))
+        found[s].append(Finding("sides", "symmetric", "", names, measured=largest, unit="ratio", source=rule))
     return found
 
 

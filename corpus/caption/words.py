@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from corpus.areas import join_names, place
 from corpus.artifacts import Artifact
 from corpus.findings import Finding, Findings
+from corpus.spans import Span, join_spans
 
 MAX_TIMES = 3  # more events than these are counted, not listed
 SHORT_S = 0.5  # shorter events are timed to 0.01 s
@@ -19,19 +20,22 @@ def where(ch_names: Sequence[str], findings: Findings) -> str:
 
 
 def when(items: Sequence[Finding | Artifact], findings: Findings) -> str:
-    """Times of events: "throughout", "during 1.2-1.5 s and 3.0-3.4 s", "7 times"."""
-    segment = findings.segment
-    if all(item.duration_s >= segment.duration_s for item in items):
+    """Times of events: "throughout", "during 1.2-1.5 s and 3.0-3.4 s", "7 times"; what overlaps is told once."""
+    spans = spans_of(items, findings)
+    if spans == [(0.0, findings.segment.duration_s)]:
         return "throughout"
-    if len(items) > MAX_TIMES:
-        return f"{len(items)} times"
-    spans = []
-    for item in items:
-        start = max(item.start_s - segment.start_s, 0.0)
-        end = min(item.start_s + item.duration_s - segment.start_s, segment.duration_s)
-        digits = 1 if end - start >= SHORT_S else 2
-        spans.append(f"{start:.{digits}f}-{end:.{digits}f} s")
-    return "during " + join_names(spans)
+    if len(spans) > MAX_TIMES:
+        return f"{len(spans)} times"
+    return "during " + join_names([f"{a:.{d}f}-{b:.{d}f} s" for a, b in spans for d in (1 if b - a >= SHORT_S else 2,)])
+
+
+def spans_of(items: Sequence[Finding | Artifact], findings: Findings) -> list[Span]:
+    """When there is at least one of the events, seconds from the start of the segment, in order."""
+    segment = findings.segment
+    return join_spans(
+        (max(i.start_s - segment.start_s, 0.0), min(i.start_s + i.duration_s - segment.start_s, segment.duration_s))
+        for i in items
+    )
 
 
 def seen_sentence(

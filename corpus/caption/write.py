@@ -14,7 +14,7 @@ from corpus.caption.denial import may_deny_discharges, may_deny_sleep
 from corpus.caption.words import seen_sentence, when, where
 from corpus.findings import Finding, Findings, artifact_finding
 from corpus.patterns import EPILEPTIFORM_PATTERNS, PATTERN_WORDS
-from corpus.waveforms import EPILEPTIFORM, SLEEP
+from corpus.waveforms import EPILEPTIFORM, RUN_S, SLEEP
 
 ASPECTS = ("montage", "artifacts", "sleep", "epileptiform", "background")
 WAVEFORM_NAMES = {
@@ -139,20 +139,19 @@ def _sleep(findings: Findings, rng: random.Random) -> list[str]:
 
 
 def _epileptiform(findings: Findings, rng: random.Random) -> list[str]:
-    pattern = findings.of("acns_pattern")
-    sentences = [_pattern(pattern[0], findings, rng)] if pattern else []
+    pattern, period = findings.of("acns_pattern"), findings.of("periodicity")
+    told = any(item.value in EPILEPTIFORM_PATTERNS for item in pattern)
+    sentences = [_pattern(item, findings, rng) for item in pattern[:1] if item.value != "none" or not period]
     events = [item for item in findings.of("waveform") if item.value in EPILEPTIFORM]
     if not findings.of("search"):
         return sentences
     if not events:
-        told = any(item.value in EPILEPTIFORM_PATTERNS for item in pattern)
         denied = rng.choice(_NO_DISCHARGE)
         return sentences if told or not may_deny_discharges(findings.segment) else [denied, *sentences]
     names = join_names([WAVEFORM_NAMES[kind] for kind in EPILEPTIFORM if kind in {item.value for item in events}])
-    period = findings.of("periodicity")
     if period:
         names = f"periodic {names} at approximately {period[0].measured:.1f} Hz"
-    else:
+    elif not told and all(item.duration_s < RUN_S for item in events):
         names = f"sporadic {names}"
     seen = where(list(dict.fromkeys(n for item in events for n in item.ch_names)), findings)
     time = when(period or events, findings)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from corpus.artifacts import Artifact
+from corpus.caption.words import spans_of
 from corpus.describe import write_narrative
 from corpus.findings import Finding, Findings, artifact_finding
 from corpus.noise_audit.reader import LABEL_WORDS, Statement, expand, read_sentence, split_sentences
@@ -103,13 +104,14 @@ def same_place(places: Sequence[str], ch_names: Sequence[str], recorded: tuple[s
 
 
 def events_of(findings: Findings) -> list[tuple[str, Finding]]:
-    """Every event of a segment with its kind: artifacts, waveforms, bursts ("burst delta")."""
+    """Every event of a segment with its kind: artifacts, waveforms, bursts ("burst delta"), trains ("periodic")."""
     artifacts: Sequence[Artifact] = findings.artifacts
     seen = [artifact_finding(artifact) for artifact in artifacts]
     seen += findings.of("extended_artifact") + findings.of("waveform")
     listed = [(item.value, item) for item in seen]
     if not artifacts:  # findings that were stored keep their items only
         listed += [(item.value, item) for item in findings.of("artifact")]
+    listed += [(item.value, item) for item in findings.of("periodicity")]
     return listed + [(f"burst {item.value}", item) for item in findings.of("burst")]
 
 
@@ -133,8 +135,7 @@ def _has_event(statement: Statement, findings: Findings) -> bool:
 
 
 def _placed(statement: Statement, same: Sequence[Finding], findings: Findings) -> bool:
-    segment = findings.segment
-    spans = [(i.start_s - segment.start_s, i.start_s + i.duration_s - segment.start_s) for i in same]
+    segment, spans = findings.segment, spans_of(same, findings)
     names = tuple(dict.fromkeys(name for item in same for name in item.ch_names))
     if statement.places and not same_place(statement.places, names, segment.ch_names):
         return False
@@ -148,13 +149,19 @@ def when_fits(
 
     Args:
         statement: of events.
-        spans: of the events, seconds from the start of the segment.
+        spans: of the events, seconds from the start of the segment, in order and apart.
         duration_s: of the segment.
-        exact: whether a count has to be that of the spans; otherwise a quarter of them may be missed or added.
+        exact: whether times and count have to be those of the spans; otherwise times that touch one will do, and a
+            quarter of the spans may be missed or added.
     """
     if statement.throughout:
         covered = max((min(end, duration_s) - max(start, 0.0) for start, end in spans), default=0.0)
         return covered >= COVERED * duration_s
     if statement.count is not None:
         return abs(statement.count - len(spans)) <= (0 if exact else max(1.0, 0.25 * len(spans)))
+    if exact and statement.spans:
+        ends = zip(sorted(statement.spans), spans, strict=False)
+        return len(statement.spans) == len(spans) and all(
+            max(abs(a - start), abs(b - end)) <= SLACK_S for (a, b), (start, end) in ends
+        )
     return all(any(a - SLACK_S <= end and start <= b + SLACK_S for start, end in spans) for a, b in statement.spans)

@@ -44,6 +44,9 @@ LABEL_WORDS = {  # labels of datasets that a text may state: of sleep scorings, 
         "Other": "none of the periodic or rhythmic patterns",
     },
 }
+_VERB = r"\b(?:is|are|was|were|appears?|prevails?|var(?:y|ies)|dominates?)\b"
+_HAS_VERB = re.compile(_VERB, re.IGNORECASE)
+_AND = re.compile(rf"(?<=[^\W_])[,;]?\s+(?:and|while|whereas|but)\s+(?=[^,;]*{_VERB})", re.IGNORECASE)
 _SPAN = re.compile(r"(\d+\.\d+)-(\d+\.\d+) s\b")
 _TIMES = re.compile(r"\b(\d+) times\b")
 _PERIODIC = re.compile(r"periodic .* at approximately ([\d.]+) Hz", re.IGNORECASE)
@@ -95,7 +98,23 @@ def split_sentences(text: str) -> list[str]:
 
 @lru_cache(maxsize=8192)  # many sentences of a corpus are the same
 def read_sentence(sentence: str) -> tuple[Statement, ...]:
-    """What a sentence says; empty where nothing of it is understood."""
+    """What a sentence says; empty where nothing of it, or of one of several that "and" makes one, is understood."""
+    parts = _parts(sentence)
+    said = [_read_part(part) for part in parts]
+    return tuple(statement for own in said for statement in own) if all(said) else ()
+
+
+def _parts(sentence: str) -> list[str]:
+    """The sentences that a conjunction joins: each has a verb of its own."""
+    parts: list[str] = []
+    for piece in _AND.split(sentence):
+        if parts and not _HAS_VERB.search(parts[-1]):
+            return [sentence]  # "spikes and sharp waves are seen" is one
+        parts.append(piece)
+    return parts
+
+
+def _read_part(sentence: str) -> tuple[Statement, ...]:
     for pattern, build in _PATTERNS:
         if match := pattern.search(sentence):
             return tuple(build(match))
@@ -138,6 +157,7 @@ def _events(sentence: str) -> list[Statement]:
     periodic, times = _PERIODIC.search(sentence), _TIMES.search(sentence)
     spans = tuple((float(a), float(b)) for a, b in _SPAN.findall(sentence))
     place, kinds = places_of(sentence), tuple(kind for name in named for kind in by_name[name])
+    kinds += ("periodic",) if periodic else ()
     when = {"spans": spans, "count": int(times[1]) if times else None, "throughout": "throughout" in sentence}
     found = [Statement("event", kinds=by_name[name]) for name in dict.fromkeys(named)]
     if place or spans or times or when["throughout"]:

@@ -7,7 +7,8 @@ from corpus.findings import Findings
 from corpus.noise_audit.check import CheckedSentence, describe, supports, when_fits
 from corpus.noise_audit.reader import Statement, expand, read_sentence, split_sentences
 from corpus.simulate import Box
-from corpus.waveforms import EPILEPTIFORM, JOIN_S, SLEEP
+from corpus.spans import join_spans
+from corpus.waveforms import EPILEPTIFORM, JOIN_S, RUN_S, SLEEP
 
 TRUE_KINDS: dict[str, tuple[str, ...]] = {  # kind of an event in a text -> kinds of boxes that make it true
     **{kind: (kind,) for kind in (*EPILEPTIFORM, *SLEEP, "eyer+", "eyer-", "respiration", "extreme", "flat")},
@@ -21,7 +22,6 @@ TRUE_KINDS: dict[str, tuple[str, ...]] = {  # kind of an event in a text -> kind
 }
 STATED_ARTIFACTS = ("eyem", "hfnoise", "electrode", "flat", "extreme")  # "no artifact" denies these
 RIGHT_PLACE = 0.5  # least share of the electrodes named that show it
-RUN_S = 2.0  # ACNS: six cycles at 3 Hz, the shortest run that is a pattern
 VISIBLE_S = 0.3  # an event that the edge of the segment cuts to less than this is not asked for
 
 
@@ -86,15 +86,5 @@ def _holds(statement: Statement, findings: Findings, boxes: Sequence[Box], sente
         shown = {box.ch_name for box in true}
         if len(said & shown) < RIGHT_PLACE * len(said):
             return False
-    return when_fits(statement, _joined(true), findings.segment.duration_s)
-
-
-def _joined(boxes: Sequence[Box]) -> list[tuple[float, float]]:
-    """Events across electrodes: the spans of boxes that overlap or nearly touch, in order of time."""
-    spans: list[tuple[float, float]] = []
-    for start, end in sorted((box.start_s, box.start_s + box.duration_s) for box in boxes):
-        if spans and start <= spans[-1][1] + JOIN_S:
-            spans[-1] = (spans[-1][0], max(spans[-1][1], end))
-        else:
-            spans.append((start, end))
-    return spans
+    spans = join_spans(((box.start_s, box.start_s + box.duration_s) for box in true), JOIN_S)
+    return when_fits(statement, spans, findings.segment.duration_s)

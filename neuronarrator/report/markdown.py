@@ -45,11 +45,12 @@ def render_markdown(document: dict[str, Any]) -> str:
 def _head(document: dict[str, Any]) -> list[str]:
     recording, model = document["recording"], document["model"]
     subject = recording["subject"]
+    age = subject.get("age_years")
     facts = [
         f"Duration {clock(recording['duration_s'])}, {count_of(len(document['segments']), 'segment')}",
         f"File: {escape_markdown(recording['format'])}, {number(recording['sfreq'])} Hz, sha256 {recording['sha256']}",
         f"Channels used: {escape_markdown(' '.join(recording['channels_used']))}",
-        f"Subject: age {subject.get('age_years') or 'unknown'}, sex {subject.get('sex') or 'unknown'}",
+        f"Subject: age {'unknown' if age is None else age}, sex {subject.get('sex') or 'unknown'}",
         f"Model: {escape_markdown(model['name'])} {escape_markdown(model['version'])}, sha256 {model['sha256']}",
     ]
     facts += [f"Processing: {escape_markdown(step)}" for step in recording["processing"]]

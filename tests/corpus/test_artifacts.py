@@ -69,6 +69,8 @@ def test_missing_samples_are_reported_where_they_overlap() -> None:
     inside, outside = Defect("F3", 35.0, 1.0, "missing samples"), Defect("F3", 50.0, 1.0, "missing samples")
     found = detect(quiet(), (inside, outside))
     assert [(a.kind, a.ch_names, a.start_s) for a in found] == [("missing", ("F3",), 35.0)]
+    (reaching,) = detect(quiet(), (Defect("F3", 39.0, 21.0, "missing samples"),))
+    assert (reaching.start_s, reaching.duration_s, reaching.value) == (39.0, 1.0, 1.0)  # what lies in the segment
 
 
 def test_what_an_electrode_cannot_have_measured_is_an_electrode_artifact() -> None:

@@ -243,7 +243,11 @@ def test_symmetry_is_said_only_of_pairs() -> None:
     disagree[ROW["T7"]] += sine(6, 40.0)  # one pair to each side, to the left by far
     disagree[ROW["P7"]] += sine(6, 10.0)
     disagree[ROW["P8"]] += sine(6, 20.0)
-    assert facts(one(disagree, "sides")) == [("", "symmetric")]
+    assert one(disagree, "sides") == []  # neither of one side nor symmetric
+    alone = pink(3.0)
+    alone[ROW["T7"]] += sine(3, 60.0)
+    alone[ROW["P8"]] *= 1.1
+    assert one(alone, "sides") == []
     assert one(pink(6.0, n_chans=4), "sides", ("Fz", "Cz", "Pz", "O1")) == []
 
 
@@ -265,6 +269,15 @@ def test_bad_channels_count_nowhere() -> None:
     assert quality.value == "fair"
     assert set(quality.ch_names) == {"P4", "T7"}
     assert quality.measured == pytest.approx(1.9 / 19, abs=0.01)
+
+
+def test_a_channel_with_a_gap_of_numbers_counts_nowhere() -> None:
+    signal = pink(6.0)
+    signal[ROW["F3"], 400:600] = np.nan
+    found = found_in(signal)[0]
+    assert found.of("montage")
+    for item in (*found.of("rhythm"), *found.of("sides"), *found.of("level")):
+        assert "F3" not in item.ch_names
 
 
 def test_nothing_is_said_of_the_background_of_a_bad_segment() -> None:

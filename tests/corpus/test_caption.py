@@ -147,6 +147,24 @@ def test_what_was_looked_for_and_not_found_is_said_to_be_absent() -> None:
     assert "Hz" not in caption_parts(absent, 0)["background"]
 
 
+def test_epileptiform_sentences_agree_with_each_other() -> None:
+    none = Finding("acns_pattern", "none", "", *ALL)
+    seizure = Finding("acns_pattern", "SZ", "", *ALL, 3.0, "Hz")
+
+    def told(marks: tuple[Waveform, ...], *more: Finding) -> str:
+        found = find(SEGMENT, extract_features([SEGMENT])[0], waveforms=marks, details=(EVERYTHING[0], *more))
+        return caption_parts(found, 0)["epileptiform"]
+
+    assert "eriodic spikes at" in told(MARKS, none)
+    assert "No periodic" not in told(MARKS, none)
+    run = (Waveform("spsw", ("F3", "C3"), 31.0, 8.0),)
+    assert "sporadic" not in told(run, seizure).lower()
+    assert "sporadic" not in told(run, none).lower()
+    single = told((Waveform("spsw", ("F3", "C3"), 31.0, 0.4),), none)
+    assert "poradic" in single
+    assert "eriodic or rhythmic" in single
+
+
 def test_a_detector_s_eye_marks_give_way_to_the_measured_eye_movement() -> None:
     features = extract_features([SEGMENT])[0]
     marks = [Waveform("eyem", ("Fp1", "Fp2"), 37.5, 0.3), Waveform("hfnoise", ("T7",), 31.0, 2.0)]
@@ -173,6 +191,8 @@ def test_times_count_from_the_start_of_the_segment() -> None:
     assert at(*[(31.0 + k, 0.1) for k in range(4)]) == "4 times"
     assert at((30.0, 10.0)) == "throughout"
     assert at((28.0, 4.0)) == "during 0.0-2.0 s"
+    assert at((36.0, 2.0), (32.5, 1.25), (37.0, 2.0)) == "during 2.5-3.8 s and 6.0-9.0 s"
+    assert at(*[(31.0, 2.0)] * 19) == "during 1.0-3.0 s"  # a gap of every electrode is one
 
 
 def test_every_waveform_has_a_name() -> None:

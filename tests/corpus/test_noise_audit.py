@@ -11,7 +11,7 @@ from corpus.areas import place
 from corpus.background import find_complete
 from corpus.caption import write_caption
 from corpus.describe import write_narrative
-from corpus.findings import Findings
+from corpus.findings import Finding, Findings
 from corpus.noise_audit import (
     check_against_findings,
     check_against_signal,
@@ -154,6 +154,30 @@ def test_numbers_are_compared_as_they_are_written(found: Found) -> None:
     hertz = findings.of("pdr")[0].measured or 0.0
     assert verdicts(f"A posterior dominant rhythm of {hertz:.1f} Hz is present.", findings) == {"supported"}
     assert verdicts(f"A posterior dominant rhythm of {hertz + 0.3:.1f} Hz is present.", findings) == {"contradicted"}
+
+
+def test_written_times_are_those_of_the_events(found: Found) -> None:
+    findings = next(f for f, _ in found if f.of("quality")[0].value != "poor")
+    start = findings.segment.start_s
+    details = [i for i in findings.details if i.kind not in ("waveform", "periodicity", "burst")]
+    spikes = [Finding("waveform", "spike", "", ("F7", "T7"), start + at, 0.06) for at in (3.0, 6.0)]
+    one, two = (replace(findings, details=(*details, *spikes[:count])) for count in (1, 2))
+    assert verdicts("Sporadic spikes are seen at F7 and T7 during 3.00-3.06 s.", one) == {"supported"}
+    assert verdicts("Sporadic spikes are seen at F7 and T7 during 0.00-9.90 s.", one) == {"contradicted"}
+    assert verdicts("Sporadic spikes are seen at F7 and T7 during 3.00-3.06 s.", two) == {"contradicted"}
+    both = "Sporadic spikes are seen at F7 and T7 during 3.00-3.06 s and 6.00-6.06 s."
+    assert (verdicts(both, one), verdicts(both, two)) == ({"contradicted"}, {"supported"})
+
+
+def test_a_sentence_that_says_two_things_is_read_whole(found: Found) -> None:
+    findings = next(f for f, _ in found if f.of("quality")[0].value == "good")
+    assert verdicts("Data quality is good and the weather is pleasant.", findings) == {"unread"}
+    present = findings.of("pdr")[0].value == "present"
+    false = "no posterior dominant rhythm is seen" if present else "the posterior dominant rhythm is 10.0 Hz"
+    assert verdicts(f"Data quality is good and {false}.", findings) == {"contradicted"}
+    assert read_sentence("Spikes and sharp waves are seen at C3.") == read_sentence(
+        "Spikes and sharp waves appear at C3."
+    )
 
 
 def test_what_is_not_understood_is_unread() -> None:

@@ -86,6 +86,54 @@ def test_common_paraphrases_are_read(text: str, fact: tuple[str, str, str]) -> N
     assert fact in facts_of(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("The segment is free of muscle artifact.", {("artifact", "", "not muscle")}),
+        ("Eye blinks are not seen.", {("artifact", "", "not blink")}),
+        ("Muscle artifact and blinks are absent.", {("artifact", "", "not muscle"), ("artifact", "", "not blink")}),
+        (
+            "Neither blinks nor muscle artifact is seen.",
+            {("artifact", "", "not blink"), ("artifact", "", "not muscle")},
+        ),
+        (
+            "No blinks are seen and delta dominates the spectrum.",
+            {("artifact", "", "not blink"), ("dominant_band", "", "delta")},
+        ),
+        ("Cz is the highest-energy channel, not Fz.", {("top_channel", "", "Cz")}),
+        ("The highest-energy channel is not Fz.", {("top_channel", "", "not Fz")}),
+        (
+            "Delta dominates without muscle artifact, peaking at Fz.",
+            {("dominant_band", "", "delta"), ("artifact", "", "not muscle"), ("top_channel", "", "Fz")},
+        ),
+        ("The spectrum is dominated by delta, followed by theta and alpha.", {("dominant_band", "", "delta")}),
+        (
+            "C3 and C4 belong to the high-energy tier, O1 to the low-energy tier.",
+            {("tier", "C3", "high"), ("tier", "C4", "high"), ("tier", "O1", "low")},
+        ),
+        (
+            "The high-energy tier holds C3, the low-energy tier O1 and O2.",
+            {("tier", "C3", "high"), ("tier", "O1", "low"), ("tier", "O2", "low")},
+        ),
+        ("Alpha and beta show no marked increase.", {("trend", b, "not marked increase") for b in ("alpha", "beta")}),
+    ],
+)
+def test_words_reach_as_far_as_they_are_meant(text: str, facts: set[tuple[str, str, str]]) -> None:
+    assert facts_of(text) == facts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Power is lower over the left hemisphere.",
+        "The left hemisphere is weaker.",
+        "Power is lowest over the frontal region.",
+    ],
+)
+def test_where_there_is_less_nothing_is_claimed_to_be_most(text: str) -> None:
+    assert parse_claims(text) == []
+
+
 def test_a_clause_does_not_leak_into_the_next() -> None:
     facts = facts_of("Delta falls markedly, while theta rises moderately; alpha is unchanged.")
     assert facts == {
