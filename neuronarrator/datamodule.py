@@ -13,7 +13,9 @@ from corpus.findings import find_recording
 from corpus.preprocess import preprocess
 from corpus.recording import Recording, RecordingError
 from corpus.simulate import random_preset, simulate
+from corpus.store import CorpusReader
 from neuronarrator.epoch_datamodule import EpochDataModule
+from neuronarrator.persons import codes_of
 from neuronarrator.source import Source
 
 
@@ -98,6 +100,11 @@ class CropDataModule(EpochDataModule):
             ]
         )
 
+    @property
+    def persons(self) -> list[str]:
+        """Codes of who is in training."""
+        return codes_of(name for source in self.sources for name in source.persons("train"))
+
     @staticmethod
     def _simulate(seed: int, count: int) -> list[Recording]:
         seeds = range(seed, seed + count)
@@ -165,6 +172,11 @@ class CorpusDataModule(EpochDataModule):
     def _side(self, side: str, **grouping: Any) -> NarrationDataset:
         wanted = {key: self.hparams[key] for key in ("corpus", "batch_size", "history_k")}
         return NarrationDataset(**wanted, split=side, **grouping)
+
+    @property
+    def persons(self) -> list[str]:
+        """Codes of who is in training."""
+        return codes_of(CorpusReader(self.hparams["corpus"], split="train").column("subject"))
 
     def _loader(self, side: str, shuffle: bool = False) -> DataLoader:
         return DataLoader(self._side(side), None, shuffle=shuffle, num_workers=self.hparams["num_workers"])

@@ -22,7 +22,7 @@ from neuronarrator.hub import find_model, model_card, read_stages
 from neuronarrator.language.chat import pad
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.page_heads import PageHeads, draw_labels, page_targets
-from neuronarrator.run_facts import run_facts
+from neuronarrator.run_facts import persons_of, run_facts
 from neuronarrator.text_narrator import TextNarrator
 from neuronarrator.vlm import VlmConfig, VlmNarrator
 
@@ -120,7 +120,8 @@ class PageReadingTask(L.LightningModule):
         """Make the tokens as long as embeddings of words, and save the narrator with a card of the run."""
         narrator: Any = self.narrator
         match_lengths(narrator, self._length)
-        narrator.stages = [*self._earlier, {"learns": PAGES, "steps": self.global_step, "crops": self._crops}]
+        own = {"learns": PAGES, "steps": self.global_step, "crops": self._crops, **persons_of(self.trainer)}
+        narrator.stages = [*self._earlier, own]
         if self.save_to is None:
             return
         state = self.trainer.strategy.lightning_module_state_dict()

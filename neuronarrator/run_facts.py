@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from neuronarrator import hub
 from neuronarrator.models import AnyNarrator
+from neuronarrator.persons import KEY
 from neuronarrator.version import __version__
 from neuronarrator.vlm import VlmNarrator
 
@@ -56,6 +57,12 @@ def run_facts(trainer: L.Trainer, options: Mapping[str, Any]) -> dict[str, dict[
     }
 
 
+def persons_of(trainer: L.Trainer) -> dict[str, list[str]]:
+    """Codes of who was in the training, for a stage; nothing where the data do not tell."""
+    persons = getattr(getattr(trainer, "datamodule", None), KEY, None)
+    return {} if persons is None else {KEY: persons}
+
+
 def data_facts(data: L.LightningDataModule | None) -> dict[str, Any]:
     """Sources with their adapters or patterns, and the settings of a data module, its seed among them."""
     if data is None:
@@ -73,9 +80,10 @@ class TrainingCount(L.Callback):
     """Counts what the training of a narrator sees, and leaves it in `narrator.stages`, which is saved with the model.
 
     A stage has "learns" ("narratives"), "steps" of the optimiser, "crops" (segments with an answer), "tokens" of their
-    prompts and answers without padding, "frozen" (the parts that did not learn) and "start" (other runs whose weights
-    it begins with and whose training is not told). Counts are kept in checkpoints; on several processes they are of
-    all of them, but what a resumed run saw before counts as the first process saw it.
+    prompts and answers without padding, "frozen" (the parts that did not learn), "start" (other runs whose weights
+    it begins with and whose training is not told) and, where the data tell, "persons" (`persons.code_of` each). Counts
+    are kept in checkpoints; on several processes they are of all of them, but what a resumed run saw before counts as
+    the first process saw it.
 
     Args:
         start_from: the narrator that training continues from, whose stages come before; a checkpoint is looked up in
@@ -123,7 +131,7 @@ class TrainingCount(L.Callback):
             "frozen": self._frozen,
             "start": ["/".join(Path(name).parts[-2:]) for name in (*start, *self.others)],
         }
-        pl_module.narrator.stages = [*earlier, stage]
+        pl_module.narrator.stages = [*earlier, stage | persons_of(trainer)]
 
     def _all_tokens(self) -> int:
         return self.tokens + int(self._seen)

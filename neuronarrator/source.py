@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from corpus.datasets import Entry, get_dataset
+from corpus.datasets import EegDataset, Entry, get_dataset
 from corpus.datasets.base import Split
 from corpus.preprocess import NEURONARRATOR, PreprocessPreset, pick_channels, preprocess
 from corpus.recording import Recording, read_recording
-from corpus.splits import plan_splits
+from corpus.splits import plan_splits, subject_key
 
 
 @dataclass
@@ -44,6 +44,17 @@ class Source:
         sides = plan_splits([(dataset.card, entries)]).sides
         return [entry for entry in entries if sides[dataset.card.name, entry.id] == side]
 
+    def persons(self, side: Split) -> set[str]:
+        """Who is on a side, named as evaluation names them."""
+        entries = self.entries(side)
+        if self.dataset is not None:
+            return {subject_key(get_dataset(self.dataset).card, entry) for entry in entries}
+        root = Path(self.root)
+        found = dataset_called(root)
+        known = people_of(found, root) if found is not None else {}
+        plain = [entry.path.relative_to(root).with_suffix("").as_posix() for entry in entries]
+        return {known.get(entry.path.resolve(), name) for entry, name in zip(entries, plain, strict=True)}
+
     def pick(self, entry: Entry) -> tuple[Recording, PreprocessPreset]:
         """Read one recording and choose its channels, for `preprocess`; RecordingError where it cannot be used."""
         if self.dataset is None:
@@ -55,3 +66,19 @@ class Source:
     def load(self, entry: Entry) -> Recording:
         """Read and preprocess one recording; RecordingError where it cannot be used."""
         return preprocess(*self.pick(entry))
+
+
+def dataset_called(folder: Path) -> EegDataset | None:
+    """The dataset that a folder is called as."""
+    try:
+        return get_dataset(folder.resolve().name)
+    except ValueError:
+        return None
+
+
+def people_of(dataset: EegDataset, folder: Path) -> dict[Path, str]:
+    """The person of each file that the adapter knows; none where the folder is not as published."""
+    try:
+        return {entry.path.resolve(): subject_key(dataset.card, entry) for entry in dataset.entries(folder)}
+    except ValueError:
+        return {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from corpus.datasets import EegDataset, Entry, get_dataset
+from corpus.datasets import Entry, get_dataset
 from corpus.datasets.base import Label
 from corpus.recording import RecordingError
 from corpus.splits import SIDES, subject_key
@@ -16,7 +16,7 @@ from corpus.store import CorpusReader
 from corpus.store.assemble import MANIFEST
 from neuronarrator.evaluate.material import Material, Recorded, Stored
 from neuronarrator.narrate import for_model, load_for_model
-from neuronarrator.source import Source
+from neuronarrator.source import Source, dataset_called, people_of
 from neuronarrator.stream import preprocess_any_length
 
 SUFFIXES = (".edf", ".bdf", ".fif", ".set", ".vhdr", ".gdf", ".cnt", ".lay")
@@ -111,11 +111,11 @@ def _of_files(data: Path) -> Data:
     """Files of a folder, or of folders in it, that is called as a dataset belong to that dataset."""
     files, root = list_recordings(data), data if data.is_dir() else data.parent
     names = [file.relative_to(root) for file in files]
-    folders = {folder: _named(folder) for folder in (root, *(root / name.parts[0] for name in names))}
+    folders = {folder: dataset_called(folder) for folder in (root, *(root / name.parts[0] for name in names))}
     people: dict[Path, str] = {}
     for folder, found in folders.items():
         if found is not None and folder.is_dir():
-            people |= _people(found, folder)
+            people |= people_of(found, folder)
     items = []
     for file, name in zip(files, names, strict=True):
         known = folders[root] or folders[root / name.parts[0]]
@@ -124,22 +124,6 @@ def _of_files(data: Path) -> Data:
         items.append(Item(known.card.name if known else UNNAMED, name.as_posix(), load))
     told = "each file counts as one"
     return Data(items, f"as the dataset publishes them; of files that it does not know {told}" if people else told)
-
-
-def _named(folder: Path) -> EegDataset | None:
-    """The dataset that a folder is called as."""
-    try:
-        return get_dataset(folder.resolve().name)
-    except ValueError:
-        return None
-
-
-def _people(dataset: EegDataset, folder: Path) -> dict[Path, str]:
-    """The person of each file that the adapter knows; none where the folder is not as published."""
-    try:
-        return {entry.path.resolve(): subject_key(dataset.card, entry) for entry in dataset.entries(folder)}
-    except ValueError:
-        return {}
 
 
 def _load_file(path: Path, subject: str) -> Recorded:
