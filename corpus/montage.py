@@ -41,6 +41,7 @@ _REGION_OF_LETTERS = {letters: region for region, group in _REGIONS.items() for 
 _REFERENCE_WORD = re.compile(
     r"ref\d?|c?le|c?ar|avg?|average|org|g[12]|[am][12]|[am]1[am]2|linked|ears?|lm|nose|common|eeg|\d", re.IGNORECASE
 )
+_AGAINST_EAR = re.compile(r"[\W_][am][12](?![a-z\d])", re.IGNORECASE)
 _NOT_EEG = {
     "heart channel (ECG)": r"ecg|ekg|cardio",
     "eye channel (EOG)": r"eog|\b[lr]oc\b|\be[12]\b",
@@ -57,13 +58,14 @@ def pick_eeg(recording: Recording) -> Recording:
 
     "EEG Fp1-REF", "Fp1-A2", "POL Fp1", "FP1" and "Fp1.." are Fp1. Two scalp electrodes in one name are a bipolar
     derivation, except where all names share one midline electrode ("C3-Cz", "C4-Cz"): that one is the reference.
-    Where there are derivations only, and they link electrodes of both sides, the electrodes are computed from them.
+    Where there are derivations only, and they link electrodes of both sides, the electrodes are computed from them; so
+    they are where no more than a few electrodes stand beside the derivations, all against an ear ("T4-A2").
 
     Raises:
         RecordingError: no scalp electrode with a changing signal, or amplitudes that cannot be microvolts.
     """
     names, why = _resolve(recording.ch_names)
-    if not any(names) and (unchained := _unchain(recording, why)) is not None:
+    if _is_chained(recording.ch_names, names, why) and (unchained := _unchain(recording, why)) is not None:
         return pick_eeg(unchained)
     rows = [i for i, name in enumerate(names) if name]
     if not rows:
@@ -102,6 +104,16 @@ def pick_eeg(recording: Recording) -> Recording:
     )
 
 
+def _is_chained(labels: tuple[str, ...], names: list[str | None], why: list[str]) -> bool:
+    """Whether there are derivations, and no electrode beside them but a few against an ear."""
+    alone = [label for label, name in zip(labels, names, strict=True) if name]
+    return (
+        any(text.startswith("bipolar") for text in why)
+        and len(alone) < MIN_SPATIAL_ELECTRODES
+        and all(_AGAINST_EAR.search(label) for label in alone)
+    )
+
+
 def _unchain(recording: Recording, why: list[str]) -> Recording | None:
     """Electrodes against their average, from bipolar derivations; None where these do not link the sides."""
     lowest, highest = _extent(recording.signal_uv)
@@ -116,6 +128,7 @@ def _unchain(recording: Recording, why: list[str]) -> Recording | None:
     if len(names) < MIN_SPATIAL_ELECTRODES or not {"left", "right"} <= {side_of(name) for name in names}:
         return None
     used = {i for i, (first, _) in derived.items() if first in names}
+    why = [text or "derivation against an ear" for text in why]
     chosen = list(derived)
     signal_uv = recording.signal_uv
     if isinstance(signal_uv, SignalReader):

@@ -1,18 +1,18 @@
 """Every recording of every dataset with its side, before any is read."""
 
-import hashlib
-import json
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from corpus.build.config import BuildConfig, plain_config
-from corpus.build.task import Task
+from corpus.build.task import Task, digest_of
 from corpus.datasets import EegDataset, Entry, get_dataset
 from corpus.splits import plan_splits
 from corpus.store import BuildInfo
 
 PARTS = ".parts"  # below the output folder, until the corpus is complete
+LAST_CHARACTER = "\U0010ffff"
 
 
 def plan_build(jobs: Sequence[tuple[str, Path]], out: Path, config: BuildConfig) -> tuple[list[Task], BuildInfo]:
@@ -33,12 +33,11 @@ def plan_build(jobs: Sequence[tuple[str, Path]], out: Path, config: BuildConfig)
         found[dataset.card.name] = dataset, entries
     plan = plan_splits(((dataset.card, entries) for dataset, entries in found.values()), config.split)
     tasks = [
-        Task(name, entry, plan.sides[name, entry.id], config, out / PARTS)
+        Task(name, entry, plan.sides[name, entry.id], config, out / PARTS, files)
         for name, (_, entries) in sorted(found.items())
-        for entry in entries
+        for entry, files in zip(entries, _files_of(entries), strict=True)
     ]
-    content = [[task.dataset, task.entry.id, task.entry.path.stat().st_size] for task in tasks]
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    digest = digest_of([task.content for task in tasks])
     info = BuildInfo(
         config={**plain_config(config), "recordings": len(tasks), "recordings_sha256": digest},
         cards=[dataset.card for dataset, _ in found.values()],
@@ -47,3 +46,18 @@ def plan_build(jobs: Sequence[tuple[str, Path]], out: Path, config: BuildConfig)
         version=version("neuronarrator"),
     )
     return tasks, info
+
+
+def _files_of(entries: Sequence[Entry]) -> Iterator[tuple[tuple[str, int, int], ...]]:
+    """Of each entry: name, bytes and time of change of its file and of those that share the stem ("a.edf", "a.csv")."""
+    recordings = {entry.path for entry in entries}
+    folders: dict[Path, list[tuple[str, int, int]]] = {}
+    for entry in entries:
+        folder = entry.path.parent
+        if folder not in folders:
+            files = (path for path in folder.iterdir() if path.is_file() or (path in recordings and path.exists()))
+            states = ((path.name, path.stat()) for path in files)
+            folders[folder] = sorted((name, state.st_size, state.st_mtime_ns) for name, state in states)
+        listed, stem = folders[folder], entry.path.stem.removesuffix("_eeg")  # BIDS: a_eeg.edf, a_events.tsv
+        alike = listed[bisect_left(listed, (stem,)) : bisect_left(listed, (stem + LAST_CHARACTER,))]
+        yield tuple(file for file in alike if not file[0][len(stem) :][:1].isalnum())

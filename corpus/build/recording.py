@@ -5,6 +5,7 @@ import json
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from corpus.labels import labels_of_segment, words_of
 from corpus.preprocess import PRESETS, Stream, pick_channels, preprocess_stream
 from corpus.recording import RecordingError, Subject
 from corpus.refine import visible_labels
-from corpus.segment import Segment, segment_stream
+from corpus.segment import SEGMENT_S, Segment, segment_stream
 from corpus.store import Origin, Row, Text, atomic, row_of, write_part
 from corpus.topomap import TopomapRenderer, median_potential
 
@@ -28,7 +29,10 @@ PIECE = 360  # segments that are measured at a time: an hour; findings about the
 
 
 def process_recording(task: Task) -> Outcome:
-    """Read, preprocess, measure, describe and store one recording, or find that this was done before."""
+    """Read, preprocess, measure, describe and store one recording, or find that this was done before.
+
+    A problem leaves neither part nor note: another run tries again.
+    """
     part = task.parts / f"{task.name}.arrow"
     note = part.with_suffix(".json")
     if (before := _done_before(note, part)) is not None:
@@ -36,13 +40,13 @@ def process_recording(task: Task) -> Outcome:
     done = Outcome(task.dataset, task.entry.id, part.name)
     try:
         n_segments, duration_s = _make_part(task, part)
-        done = replace(done, n_segments=n_segments, duration_s=duration_s, part_bytes=part.stat().st_size)
     except RecordingError as error:
-        done = replace(done, problem=str(error))
+        return replace(done, problem=str(error))
     except Exception as error:  # one bad recording never loses the others; the error's own text may quote a header
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"internal error, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
-        done = replace(done, problem=problem)
+        return replace(done, problem=problem)
+    done = replace(done, n_segments=n_segments, duration_s=duration_s, part_bytes=part.stat().st_size)
     with atomic(note, durable=False) as stream:
         stream.write(json.dumps(asdict(done)).encode())
     return done
@@ -52,7 +56,7 @@ def _done_before(note: Path, part: Path) -> Outcome | None:
     """What the note of an earlier run says, unless a loss of power cut it or its part short."""
     try:
         done = Outcome(**json.loads(note.read_text()))
-        return done if done.problem or part.stat().st_size == done.part_bytes else None
+        return done if part.stat().st_size == done.part_bytes else None
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
@@ -62,7 +66,14 @@ def _make_part(task: Task, part: Path) -> tuple[int, float]:
     loaded = dataset.load(task.entry)
     preset = replace(PRESETS[task.config.profile], notch=dataset.card.mains_hz or "auto")
     stream = preprocess_stream(*pick_channels(loaded.recording, preset))
-    n_segments = write_part(_rows(task, dataset, stream, loaded.labels), part)
+    rows = _rows(task, dataset, stream, loaded.labels)
+    first = next(rows, None)
+    if first is None:
+        raise RecordingError(
+            f"got no continuous stretch of {SEGMENT_S:g} s between breaks, expected one at least; leave the recording "
+            "out, or export it without interruptions"
+        )
+    n_segments = write_part(chain([first], rows), part)
     return n_segments, stream.n_times / stream.head.sfreq
 
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from corpus.build.config import BuildConfig, plain_config
 from corpus.datasets import Entry
@@ -14,21 +16,40 @@ PART_FORMAT = 3  # another one is made anew
 
 @dataclass(frozen=True)
 class Task:
-    """One recording to process."""
+    """One recording to process.
+
+    Attributes:
+        dataset: its name.
+        entry: of the dataset.
+        split: "train", "val" or "test".
+        config: of the build.
+        parts: folder of the parts.
+        files: name, bytes and time of the last change (ns) of the recording and of the files that share its stem.
+    """
 
     dataset: str
     entry: Entry
     split: Split
     config: BuildConfig
     parts: Path
+    files: tuple[tuple[str, int, int], ...]
+
+    @property
+    def content(self) -> list[Any]:
+        """What it is made from, the same on every machine: what the dataset says of it, and the sizes of its files."""
+        said = asdict(self.entry) | {"path": ""}
+        return [self.dataset, said, [[name, n_bytes] for name, n_bytes, _ in self.files]]
 
     @property
     def name(self) -> str:
-        """Of its part and note: another file, side or configuration gives another name."""
-        state = self.entry.path.stat()
-        content = [PART_FORMAT, self.dataset, self.entry.id, self.split, state.st_size, state.st_mtime_ns]
-        content.append(plain_config(self.config))
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+        """Of its part and note: other files, labels, side, configuration or version give another name."""
+        made_by = [PART_FORMAT, version("neuronarrator"), self.split, plain_config(self.config)]
+        return digest_of([*made_by, self.content, self.files])[:32]
+
+
+def digest_of(content: list[Any]) -> str:
+    """SHA-256 of plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from corpus.datasets.base import DatasetCard, EegDataset, Entry, Label, Loaded
-from corpus.recording import Recording, RecordingError, SetAside, Subject, read_recording
+from corpus.datasets.events import on_signal
+from corpus.datasets.openneuro import number
+from corpus.recording import Recording, RecordingError, SetAside, SignalReader, Subject, read_recording
 from corpus.recording.identity import MAX_AGE_YEARS
 
 _ENDINGS = [".edf", ".bdf", ".set", ".vhdr"]  # of BIDS EEG
-_VOLTAGES = {"v", "mv", "uv", "µv", "μv", "nv", "microv", "n/a", ""}
+_VOLTAGES = {"v", "mv", "uv", "µv", "μv", "nv", "microv", "microvolt", "microvolts", "n/a", ""}
 _EEG_TYPES = {"EEG", "REF", "N/A", ""}
 _SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 
@@ -128,7 +130,7 @@ def _load(entry: Entry) -> Loaded:
         for name in ("channels", "events")
     }
     recording = _without_excluded(read_recording(entry.path), tables["channels"])
-    events, told = _events(tables["events"], recording.duration_s)
+    events, told = _events(tables["events"], recording)
     return Loaded(replace(recording, warnings=recording.warnings + told), (*entry.labels, *events))
 
 
@@ -143,11 +145,11 @@ def _without_excluded(recording: Recording, rows: list[dict[str, str]]) -> Recor
         raise RecordingError(
             f"got no channel that channels.tsv calls EEG and good, expected one at least of {len(why)}; correct it"
         )
-    names = tuple(recording.ch_names[i] for i in kept)
+    names, signal_uv = tuple(recording.ch_names[i] for i in kept), recording.signal_uv
     aside = tuple(SetAside(name, text) for name, text in zip(recording.ch_names, why, strict=True) if text)
     return recording.with_step(
         f"{len(aside)} channels set aside after channels.tsv",
-        signal_uv=recording.signal_uv[kept],
+        signal_uv=signal_uv.select(kept) if isinstance(signal_uv, SignalReader) else signal_uv[kept],
         ch_names=names,
         defects=tuple(defect for defect in recording.defects if defect.ch_name in names),
         set_aside=recording.set_aside + aside,
@@ -163,26 +165,20 @@ def _why_excluded(row: dict[str, str]) -> str:
     return "marked bad in channels.tsv" if row.get("status", "").lower() == "bad" else ""
 
 
-def _events(rows: list[dict[str, str]], duration_s: float) -> tuple[list[Label], tuple[str, ...]]:
+def _events(rows: list[dict[str, str]], recording: Recording) -> tuple[list[Label], tuple[str, ...]]:
     """Rows of events.tsv on the signal, a moment as a label of 0 s; what was dropped, in words."""
     labels, n_dropped = [], 0
     for row in rows:
-        start_s, length_s = (_seconds(row.get(key, "")) for key in ("onset", "duration"))
+        start_s, length_s = (number(row.get(key, "")) for key in ("onset", "duration"))
         value = next((row[key] for key in ("trial_type", "value") if row.get(key, "n/a") not in ("n/a", "")), "event")
-        if start_s is None or not 0 <= start_s <= duration_s:
+        if start_s is None or not 0 <= recording.to_signal(start_s) <= recording.duration_s:
             n_dropped += 1
             continue
-        length_s = min(length_s or 0.0, duration_s - start_s)
-        labels.append(Label("event", value, "event", "events.tsv", start_s, length_s))
+        (label,) = on_signal(recording, [Label("event", value, "event", "events.tsv", start_s, length_s or 0.0)])
+        room_s = recording.duration_s - label.start_s
+        labels.append(replace(label, duration_s=min(label.duration_s or 0.0, room_s)))
     told = f"{n_dropped} rows of events.tsv lie outside of the signal and were dropped"
     return labels, (told,) if n_dropped else ()
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 DATASETS: tuple[EegDataset, ...] = (EegDataset(CARD, _entries, _load),)

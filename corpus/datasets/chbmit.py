@@ -96,7 +96,8 @@ def _load(entry: Entry) -> Loaded:
     if seizures is None:
         told = f"{summary.name} does not list this file: whether it holds a seizure is not known"
         return with_labels(recording, (), [told])
-    return with_labels(recording, seizure_labels(seizures, recording.duration_s, summary.name))
+    placed = [(recording.to_signal(start), recording.to_signal(end)) for start, end in seizures]
+    return with_labels(recording, seizure_labels(placed, recording.duration_s, summary.name))
 
 
 DATASETS: tuple[EegDataset, ...] = (EegDataset(CARD, _entries, _load),)

@@ -11,7 +11,7 @@ in `value`: odd for closed, even for open, 17 for start and finish.
 from pathlib import Path
 
 from corpus.datasets.base import DatasetCard, EegDataset, Entry, Label, Loaded
-from corpus.datasets.events import with_labels
+from corpus.datasets.events import on_signal, with_labels
 from corpus.datasets.openneuro import eeg_files, facts, number, read_tsv
 from corpus.recording import read_recording
 
@@ -88,7 +88,7 @@ def _load(entry: Entry) -> Loaded:
     recording = read_recording(entry.path)
     if not events.is_file():
         return with_labels(recording, entry.labels, ["no events table: when the eyes were open is not known"])
-    return with_labels(recording, (*entry.labels, *_blocks(read_tsv(events))))
+    return with_labels(recording, (*entry.labels, *on_signal(recording, _blocks(read_tsv(events)))))
 
 
 def _blocks(rows: list[dict[str, str]]) -> list[Label]:

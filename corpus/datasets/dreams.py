@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from corpus.datasets.base import DatasetCard, EegDataset, Entry, Label, Loaded
-from corpus.datasets.events import read_lines, with_labels
+from corpus.datasets.events import on_signal, read_lines, with_labels
 from corpus.datasets.hypnogram import STAGES
 from corpus.recording import Recording, RecordingError, read_recording, recording_from_array
 
@@ -79,7 +79,8 @@ def _load(entry: Entry) -> Loaded:
     labels = [mark for expert in (1, 2) if _scoring(path, expert).is_file() for mark in _marks(_scoring(path, expert))]
     hypnogram = path.with_name(f"Hypnogram_{path.stem}.txt")
     labels += _stages(hypnogram) if hypnogram.is_file() else []
-    return with_labels(read_recording(path) if path.suffix == ".edf" else _from_text(path), labels)
+    recording = read_recording(path) if path.suffix == ".edf" else _from_text(path)
+    return with_labels(recording, on_signal(recording, labels))
 
 
 def _numbers(path: Path, n_columns: int) -> tuple[str, np.ndarray]:

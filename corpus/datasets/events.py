@@ -57,10 +57,22 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in path.read_text("utf-8", errors="replace").splitlines()]
 
 
+def on_signal(recording: Recording, labels: Iterable[Label]) -> list[Label]:
+    """Labels in the time of the file brought onto the signal, whose gaps are cut out."""
+    placed = []
+    for label in labels:
+        start_s, length_s = recording.to_signal(label.start_s), label.duration_s
+        if length_s is not None:
+            length_s = recording.to_signal(label.start_s + length_s) - start_s
+        placed.append(replace(label, start_s=start_s, duration_s=length_s))
+    return placed
+
+
 def with_labels(recording: Recording, labels: Iterable[Label], warnings: Sequence[str] = ()) -> Loaded:
     """The recording with those labels that lie on its signal; what had to be cut is told in its warnings.
 
-    A label that ends after the signal is cut at its end; one that starts after it, or has no extent, is dropped.
+    Their times are those of the signal: `on_signal` brings published ones there. A label that ends after the signal is
+    cut at its end; one that starts after it, or has no extent, is dropped.
     """
     kept, n_cut, n_dropped = [], 0, 0
     for label in labels:

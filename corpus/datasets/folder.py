@@ -4,7 +4,8 @@ patient07/monday.edf     of the person "patient07"; so is patient07/ward/tuesday
 anna.edf                 of the person "anna"
 
 Names of folders and files may identify somebody, so entries carry codes made from them. A code always belongs to the
-same name; it hides the name from readers, not from somebody who tries out names.
+same name; it hides the name from readers, not from somebody who tries out names. The code also stands for the name of
+the file in the corpus and in errors, and words of the path are replaced wherever they occur in the recording.
 """
 
 import hashlib
@@ -12,7 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from corpus.datasets.base import DatasetCard, EegDataset, Entry
+from corpus.datasets.base import DatasetCard, EegDataset, Entry, Loaded
+from corpus.recording import read_recording
 from corpus.recording.read import FOLDER_FORMATS, FORMATS
 
 _HEADERS = {".eeg": (".vhdr", ".ahdr"), ".dat": (".lay", ".dap")}  # read through the header beside it
@@ -46,6 +48,15 @@ def _code(letter: str, name: str) -> str:
     return letter + hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
+def _load(entry: Entry) -> Loaded:
+    """The recording under the code of its entry; RecordingError where it cannot be used."""
+    path, code = entry.path, entry.id.split("/")[1]
+    below = (path.parts[-n:] for n in range(1, len(path.parts) + 1))
+    named = next((parts for parts in below if _code("R", "/".join(parts)) == code), path.parts)
+    suffix = ".fif.gz" if path.name.lower().endswith(".fif.gz") else path.suffix.lower()
+    return Loaded(read_recording(path, code + suffix, named), entry.labels)
+
+
 def _recordings(folder: Path) -> Iterator[Path]:
     """Files, and folders that are one recording, below a folder; parts that belong to another file are left out."""
     for path in sorted(folder.iterdir()):
@@ -65,4 +76,4 @@ def _belongs_to_another(path: Path) -> bool:
     return any(other.exists() for other in headers) or (first != path and first.exists())
 
 
-DATASETS: tuple[EegDataset, ...] = (EegDataset(CARD, _entries),)
+DATASETS: tuple[EegDataset, ...] = (EegDataset(CARD, _entries, _load),)

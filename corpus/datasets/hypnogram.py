@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from corpus.datasets.base import Label, Loaded
-from corpus.datasets.events import with_labels
+from corpus.datasets.events import on_signal, with_labels
 from corpus.recording import Recording
 from corpus.recording.annotations import edf_clock_s, read_edf_annotations
 
@@ -49,7 +49,7 @@ def with_scoring(recording: Recording, signal: Path, scoring: Path) -> Loaded:
     Raises:
         RecordingError: the scoring is missing or damaged.
     """
-    labels = stage_labels(scoring)
+    labels = on_signal(recording, stage_labels(scoring))
     clocks = {edf_clock_s(signal), edf_clock_s(scoring)}
     told = ["by their headers, signal and scoring begin at different times: taken as one start"]
     return with_labels(recording, labels, told if len(clocks - {None}) > 1 else ())

@@ -138,15 +138,16 @@ def _load(entry: Entry) -> Loaded:
         return with_labels(recording, (), [unknown])
     first = _header_clock_s(path)
     seizures = [((start - first) % _DAY_S, (start - first) % _DAY_S + (end - start) % _DAY_S) for start, end in clocks]
-    for start, end in seizures:
-        if end > recording.duration_s + TOLERANCE_S:
+    placed = [(recording.to_signal(start), recording.to_signal(end)) for start, end in seizures]
+    for (start, end), (_, placed_end) in zip(seizures, placed, strict=True):
+        if placed_end > recording.duration_s + TOLERANCE_S:
             raise RecordingError(
                 f"{path.name}: got a seizure at {start} to {end} s in {source.name}, expected it inside of the "
                 f"{recording.duration_s:.0f} s of the file; correct the list or the clock in the header"
             )
     late_s = 0 if registration is None else registration - first
     told = [f"{source.name} and the file differ by {abs(late_s)} s about its start: the file counts"] if late_s else []
-    return with_labels(recording, seizure_labels(seizures, recording.duration_s, source.name), told)
+    return with_labels(recording, seizure_labels(placed, recording.duration_s, source.name), told)
 
 
 DATASETS: tuple[EegDataset, ...] = (EegDataset(CARD, _entries, _load),)

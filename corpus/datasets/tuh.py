@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.datasets.base import DatasetCard, EegDataset, Entry, Label, Loaded, Split
-from corpus.datasets.events import beside, matching, with_labels
+from corpus.datasets.events import beside, matching, on_signal, with_labels
 from corpus.datasets.tuh_labels import ARTIFACTS, BACKGROUND, PATTERNS, SEIZURES, read_labels
 from corpus.recording import RecordingError, read_recording
 
@@ -76,7 +76,8 @@ def _load(entry: Entry, needed: Sequence[str] = (), extra: Sequence[str] = ()) -
             f"{entry.path.name}: got a recording without annotations, expected {expected} beside it; copy it too"
         )
     labels = [label for file in beside(entry.path, (*needed, *extra)) for label in read_labels(file)]
-    return with_labels(read_recording(entry.path), (*entry.labels, *labels))
+    recording = read_recording(entry.path)
+    return with_labels(recording, on_signal(recording, (*entry.labels, *labels)))
 
 
 _ACCESS = (

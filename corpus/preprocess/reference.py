@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from corpus.montage import side_of
-from corpus.recording import Defect, Recording, RecordingError, SetAside
+from corpus.recording import Defect, Recording, RecordingError, SetAside, SignalReader
 
 Reference = Literal["average", "ears", "contralateral ear", "clinical"] | tuple[str, ...]
 """How to re-reference.
@@ -228,9 +228,11 @@ def keep_ears(picked: Recording, recording: Recording) -> Recording:
         return picked
     labels = {recording.ch_names[i]: name for i, name in zip(rows, names, strict=True)}
     defects = tuple(replace(d, ch_name=labels[d.ch_name]) for d in recording.defects if d.ch_name in labels)
+    scalp, source = picked.signal_uv, recording.signal_uv
+    lazy = isinstance(source, SignalReader)
     return picked.with_step(
         f"kept {', '.join(names)} for the reference",
-        signal_uv=np.concatenate([picked.signal_uv, recording.signal_uv[rows]]),
+        signal_uv=scalp.beside(source.select(rows)) if lazy else np.concatenate([scalp, source[rows]]),
         ch_names=picked.ch_names + names,
         defects=picked.defects + defects,
         set_aside=tuple(s for s in picked.set_aside if s.name not in labels),

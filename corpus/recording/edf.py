@@ -161,11 +161,16 @@ def read_edf(path: Path) -> Contents:
         subject=header_subject(header),
         identity=header_identity(header.patient, header.recording),
         warnings=told + gaps_told + rates_told,
+        timeline=timeline,
     )
 
 
 def _edf_signal(data: _Records) -> tuple[np.ndarray | SignalReader, list[int], list[SetAside], list[str]]:
-    """Voltage channels in microvolts at the rate of the EEG, (C, T); their indices, what was set aside, warnings."""
+    """Voltage channels in microvolts at the rate of the EEG, (C, T); their indices, what was set aside, warnings.
+
+    Of a long recording whose electrodes share one rate, other channels of another rate are set aside: to resample them
+    all of it would have to be in memory.
+    """
     kept: list[int] = []
     header = data.header
     set_aside = []
@@ -180,10 +185,19 @@ def _edf_signal(data: _Records) -> tuple[np.ndarray | SignalReader, list[int], l
         return np.empty((0, 0)), kept, set_aside, []
     eeg = [i for i in kept if ELECTRODE_LIKE.search(header.labels[i])]
     target = int(header.n_samples[eeg or kept].max())
+    long = 8 * len(kept) * len(data) * target > MAX_LOADED_BYTES
+    if long and eeg and (header.n_samples[eeg] == target).all():
+        rate = target / header.record_s
+        others = [i for i in kept if header.n_samples[i] != target]
+        kept = [i for i in kept if i not in others]
+        for i in others:
+            why = (
+                f"recorded at {header.n_samples[i] / header.record_s:g} Hz, the EEG of a long recording at {rate:g} Hz"
+            )
+            set_aside.append(SetAside(header.labels[i], why))
     shape = (len(kept), len(data) * target)
-    one_rate = (header.n_samples[kept] == target).all()
     signal_uv: np.ndarray | SignalReader
-    if one_rate and 8 * math.prod(shape) > MAX_LOADED_BYTES:
+    if long and (header.n_samples[kept] == target).all():
 
         def read(start: int, stop: int) -> np.ndarray:
             first = start // target

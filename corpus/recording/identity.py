@@ -20,10 +20,15 @@ _DATE = (
 STATED_AGE = r"\bage\W{0,2}(\d{1,3})\b"
 _ORDINARY = re.compile(
     "startdate|anonym.*|patient|subject|unknown|unnamed|none|male|female|age|the|and|for|eeg|ecg|ekg|eog|emg|ref|avg|pol"
-    "|resp|edf|bdf|eyes|open|closed|rest|event|hospital|clinic|department|doctor|dr|mr|mrs",
+    "|resp|edf|bdf|c?le|c?ar|av|eyes|open|closed|rest|event|hospital|clinic|department|doctor|dr|mr|mrs"
+    "|recordings?|sessions?|visit|run|task|data|files?|raw|signals?|seizures?|sleep|baseline|control",
     re.IGNORECASE,
 )
-ELECTRODE_LIKE = re.compile(r"(?<![a-z])(?:fp|afp?|f|f[ct]|t|tp|c|cp|p|po|o|i|a|m)(?:z|\d{1,2})(?![a-z\d])", re.I)
+ELECTRODE_LIKE = re.compile(  # of the 10-05 system, "EEGFp1" as well
+    r"(?:(?<![a-z])|(?<=eeg)|(?<=pol))(?:fp|afp|aff?|ff?[ct]?|fcc|ftt|t|ttp|tpp?|c|ccp|cpp?|p|ppo|poo?|oi?|i|a|m)"
+    r"(?:z|\d{1,2})h?(?![a-z\d])",
+    re.IGNORECASE,
+)
 
 
 def scrubber(identity: Iterable[str]) -> Any:

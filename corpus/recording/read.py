@@ -54,11 +54,16 @@ _READER_WARNINGS = {
 }
 
 
-def read_recording(path: str | Path) -> Recording:
+def read_recording(path: str | Path, name: str = "", identity: Sequence[str] = ()) -> Recording:
     """Read a file: all voltage channels in microvolts, breaks, annotations, age and sex. Identity stays behind.
 
     Words of the patient and recording fields of the header, and dates, are replaced by "[removed]" wherever they occur
     in annotations, channel names and the base name of the file.
+
+    Args:
+        path: of the file.
+        name: stands for the base name of the file wherever it would be told; "": the base name itself.
+        identity: texts that name somebody, beside those of the header.
 
     Raises:
         RecordingError: missing, locked, damaged or unknown file, less than 10 s, below 100 Hz, or no voltage channel.
@@ -83,8 +88,9 @@ def read_recording(path: str | Path) -> Recording:
             "export it again, for example as EDF+"
         )
     if contents is None:  # raised here, so that no reader's exception hangs on it
-        raise RecordingError(f"{scrubber(identity_of_damaged(path))(path.name)}: {problem}")
-    return _deliver(contents, path.name, digest)
+        raise RecordingError(f"{name or scrubber(identity_of_damaged(path))(path.name)}: {problem}")
+    contents.identity += tuple(identity)
+    return _deliver(contents, name or scrubber(contents.identity)(path.name), digest)
 
 
 def recording_from_array(
@@ -123,13 +129,12 @@ def recording_from_array(
     )
     if facts:
         raise TypeError(f"got {sorted(facts)}, expected fields of Contents")
-    return _deliver(contents, path.name, _sha256(path))
+    return _deliver(contents, scrubber(contents.identity)(path.name), _sha256(path))
 
 
 def _deliver(contents: Contents, file: str, digest: str) -> Recording:
-    """Check the contents and strip identity."""
+    """Check the contents and strip identity; `file` is told as it is."""
     scrub = scrubber(contents.identity)
-    file = scrub(file)
     if not contents.ch_names:
         raise RecordingError(f"{file}: got no voltage channel, expected EEG in V, mV or uV; correct the header's units")
     duration_s = contents.signal_uv.shape[1] / contents.sfreq
@@ -163,6 +168,7 @@ def _deliver(contents: Contents, file: str, digest: str) -> Recording:
         subject=contents.subject,
         provenance=Provenance(file, contents.format, digest, contents.sfreq),
         warnings=tuple(scrub(w) for w in contents.warnings),
+        timeline=contents.timeline,
     )
 
 
@@ -257,6 +263,7 @@ def _read_with_mne(path: Path, format_name: str) -> Contents:
         subject=subject,
         identity=identity,
         warnings=told,
+        timeline=timeline,
     )
 
 

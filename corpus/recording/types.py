@@ -49,7 +49,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a recording comes from (base name only, SHA-256 of that file, its sampling rate) and what was done."""
+    """Where a recording comes from (base name or code of the file, its SHA-256 and rate) and what was done."""
 
     file: str
     format: str
@@ -89,6 +89,11 @@ class SignalReader:
         chosen = np.arange(self.shape[0])[rows] if self._rows is None else self._rows[rows]
         return SignalReader(self._read, self.shape, chosen)
 
+    def beside(self, other: "SignalReader") -> "SignalReader":
+        """The channels of this reader, then those of another of the same length."""
+        shape = (self.shape[0] + other.shape[0], self.shape[1])
+        return SignalReader(lambda a, b: np.concatenate([self[:, a:b], other[:, a:b]]), shape)
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -101,6 +106,7 @@ class Recording:
         ch_names: C unique names.
         breaks_s: times on the signal's own axis where it is not continuous.
         warnings: stated degradations, one sentence each, to be shown in the report.
+        timeline: where the signal lies in the time of the file; None: it is the same.
 
     Raises:
         RecordingError: if the array is not (C, T) with one unique name per row.
@@ -116,6 +122,7 @@ class Recording:
     subject: Subject = Subject()
     provenance: Provenance | None = None
     warnings: tuple[str, ...] = ()
+    timeline: "Timeline | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape, names = np.shape(self.signal_uv), self.ch_names
@@ -142,6 +149,10 @@ class Recording:
         cuts = {min(max(round(t * self.sfreq), 0), n_times) for t in self.breaks_s} | {0, n_times}
         return list(pairwise(sorted(cuts)))
 
+    def to_signal(self, time_s: float) -> float:
+        """A time of the file, as tables beside it state it, on the axis of the signal, whose gaps are cut out."""
+        return time_s if self.timeline is None else self.timeline.to_signal(time_s)
+
     def with_step(self, text: str, **changes: Any) -> "Recording":
         """A new recording with `changes` applied and `text` added to what was done (`provenance.steps`)."""
         origin = self.provenance or Provenance(file="", format="array", sha256="", sfreq=self.sfreq)
@@ -162,6 +173,7 @@ class Contents:
     subject: Subject
     identity: tuple[str, ...]  # header texts that name a person, a patient number, a hospital
     warnings: list[str]
+    timeline: "Timeline | None" = None
 
 
 @dataclass(frozen=True)

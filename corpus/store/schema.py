@@ -79,7 +79,7 @@ class Row:
         text: template and narrative.
         reference: of the signal.
         steps: what was done to the signal.
-        source_file: base name of the file.
+        source_file: base name of the file, or a code where names may identify.
         source_sha256: of the file.
         source_part: which recording of the file, where it holds several.
         mains_hz: mains frequency that was removed, None where none was.
@@ -215,7 +215,7 @@ COLUMNS: dict[str, str] = {
     "narrative_source": "writer, or the model that wrote it",
     "reference": "of the signal",
     "steps": "what was done to the signal",
-    "source_file": "base name",
+    "source_file": "base name, or a code where names may identify",
     "source_sha256": "of the source file",
     "source_part": "which recording of the file, where it holds several",
     "mains_hz": "mains frequency that was removed",

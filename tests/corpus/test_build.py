@@ -8,12 +8,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import mne
 import numpy as np
 import pytest
 from PIL import Image
 
 from corpus.audit import audit, find_words
-from corpus.build import PARTS, BuildConfig, build_corpus, plan_build, process_recording
+from corpus.build import PARTS, BuildConfig, Task, build_corpus, plan_build, process_recording
+from corpus.build import recording as build_recording
 from corpus.claims import facts_of
 from corpus.simulate import SimulationPreset, simulate, write_edf
 from corpus.splits import SplitPolicy
@@ -188,7 +190,73 @@ def test_a_bad_recording_is_listed_and_loses_no_other(recordings: Path, tmp_path
     (skipped,) = summary.skipped
     assert "expected an EDF/BDF header" in skipped.problem
     assert len(CorpusReader(tmp_path / "out")) == 21
-    assert skipped.recording_id in (tmp_path / "out" / "skipped.json").read_text()
+    listed = (tmp_path / "out" / "skipped.json").read_text()
+    assert (skipped.recording_id in listed, "broken" in listed) == (True, False)
+
+
+def test_what_failed_is_tried_again_and_nothing_else(
+    recordings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_part, tried = build_recording._make_part, list[str]()
+    (bad, *_), _ = plan_build([("folder", recordings)], tmp_path, BuildConfig())
+
+    def fail(task: Task, part: Path) -> tuple[int, float]:
+        tried.append(task.entry.id)
+        if task.entry.id == bad.entry.id:
+            raise MemoryError
+        return make_part(task, part)
+
+    monkeypatch.setattr(build_recording, "_make_part", fail)
+    assert len(build_corpus([("folder", recordings)], tmp_path).skipped) == 1
+    before = content(tmp_path)
+    tried.clear()
+    (skipped,) = build_corpus([("folder", recordings)], tmp_path).skipped
+    assert tried == [bad.entry.id] == [skipped.recording_id]
+    assert content(tmp_path) == before
+    monkeypatch.undo()
+    assert build_corpus([("folder", recordings)], tmp_path).skipped == ()
+    assert content(tmp_path) == content(corpus)
+
+
+def test_a_corpus_of_changed_labels_or_files_is_made_anew(recordings: Path, tmp_path: Path) -> None:
+    root = tmp_path / "changing"
+    root.mkdir()
+    (root / "visit0.edf").symlink_to(recordings / "person0" / "visit0.edf")
+    (root / "visit01.edf").symlink_to(recordings / "person1" / "visit1.edf")
+    (root / "visit0.gone").symlink_to(recordings / "nowhere")
+
+    def names() -> list[str]:
+        tasks, info = plan_build([("folder", root)], tmp_path / "out", BuildConfig())
+        return [info.config["recordings_sha256"], *sorted(task.name for task in tasks)]
+
+    before = names()
+    assert names() == before
+    (root / "visit0.csv").write_text("seizure")
+    beside = names()
+    assert beside[0] != before[0]
+    assert len(set(beside) & set(before)) == 1  # the part of the other recording
+    (task, _), _ = plan_build([("folder", root)], tmp_path / "out", BuildConfig())
+    told = replace(task, entry=replace(task.entry, diagnosis=("epilepsy",)))
+    assert told.content != task.content
+    assert told.name != task.name
+
+
+def test_recordings_that_all_fail_give_an_empty_corpus(tmp_path: Path) -> None:
+    (tmp_path / "broken.edf").write_bytes(b"this is no EDF file at all")
+    for _ in range(2):
+        assert len(build_corpus([("folder", tmp_path)], tmp_path / "out").skipped) == 1
+        assert len(CorpusReader(tmp_path / "out")) == 0
+
+
+def test_a_recording_without_a_segment_is_listed(tmp_path: Path) -> None:
+    signal_v = np.random.default_rng(0).normal(0, 20e-6, (2, 12 * 200))
+    raw = mne.io.RawArray(signal_v, mne.create_info(["Cz", "O1"], 200.0, "eeg"), verbose="ERROR")
+    raw.set_annotations(mne.Annotations(6.0, 0.0, "BAD boundary"))
+    (tmp_path / "root").mkdir()
+    raw.save(tmp_path / "root" / "short_raw.fif", verbose="ERROR")
+    (skipped,) = build_corpus([("folder", tmp_path / "root")], tmp_path / "out").skipped
+    assert skipped.problem.startswith("got no continuous stretch of 10 s between breaks, expected one")
+    assert len(CorpusReader(tmp_path / "out")) == 0
 
 
 def test_sides_hold_persons_apart_and_follow_the_policy(recordings: Path, tmp_path: Path) -> None:

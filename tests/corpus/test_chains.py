@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from corpus.chains import solve_chains
+from corpus.datasets.tuh_labels import TCP_CHANNELS
 from corpus.montage import pick_eeg
 from corpus.recording import Recording, RecordingError, SignalReader
 
@@ -34,6 +35,30 @@ def test_linked_chains_give_the_electrodes_against_their_average() -> None:
         "ECG": "heart channel (ECG)",
     }
     assert any("their own average" in warning for warning in done.warnings)
+
+
+@pytest.mark.parametrize("pattern", ["{}", "EEG {}"])
+def test_chains_that_end_at_the_ears_give_their_electrodes(pattern: str) -> None:
+    rng = np.random.default_rng(0)
+    potential = {name: 20 * rng.standard_normal(1000) for pair in TCP_CHANNELS for name in pair.split("-")}
+    signal = np.stack([potential[a] - potential[b] for a, b in (label.split("-") for label in TCP_CHANNELS)])
+    done = pick_eeg(Recording(signal, 200.0, tuple(pattern.format(label) for label in TCP_CHANNELS)))
+    wanted = np.stack([potential[name.upper()] for name in done.ch_names])
+    assert done.n_chans == 17
+    np.testing.assert_allclose(done.signal_uv, wanted - wanted.mean(0), atol=1e-9)
+    assert {aside.name: aside.why for aside in done.set_aside} == {
+        pattern.format("A1-T3"): "bipolar derivation A1-T3",
+        pattern.format("T4-A2"): "derivation against an ear",
+    }
+
+
+@pytest.mark.parametrize(
+    "labels", [("C3-A2", "C4-A1", "Fz-Cz"), ("C3-REF", *LINKED), (*(f"{e}-A2" for e in ELECTRODES[:4]), *LINKED)]
+)
+def test_electrodes_are_kept_where_chains_give_no_more(labels: tuple[str, ...]) -> None:
+    signal = np.random.default_rng(0).normal(0, 20, (len(labels), 1000))
+    done = pick_eeg(Recording(signal, 200.0, labels))
+    assert done.ch_names == tuple(label.split("-")[0] for label in labels if label.endswith(("A1", "A2", "REF")))
 
 
 def test_a_long_recording_is_computed_piece_by_piece() -> None:

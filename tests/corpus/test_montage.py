@@ -19,6 +19,7 @@ from corpus.montage import (
     side_of,
 )
 from corpus.recording import Defect, Recording, RecordingError, read_recording
+from corpus.recording.identity import ELECTRODE_LIKE
 
 CLINICAL = tuple("Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 Fz Cz Pz".split())  # noqa: SIM905
 
@@ -50,6 +51,12 @@ def test_every_electrode_is_its_own_name():
     for name in ELECTRODE_NAMES:
         if name not in ("A1", "A2", "M1", "M2"):
             assert resolved(f"EEG {name.upper()}-REF") == (name,)
+
+
+def test_every_electrode_is_known_where_identity_is_removed():
+    for name in ELECTRODE_NAMES:
+        for label in (name, f"EEG {name}-REF", f"EEG{name}", f"POL_{name.upper()}"):
+            assert ELECTRODE_LIKE.search(label)
 
 
 def test_a_shared_midline_reference_is_not_a_derivation():

@@ -193,6 +193,7 @@ def test_interrupted_edf_keeps_its_breaks(tmp_path):
     np.testing.assert_allclose(recording.signal_uv, records.transpose(1, 0, 2).reshape(4, -1) * 0.1, atol=1e-6)
     placed = {a.description: (a.start_s, a.duration_s) for a in recording.annotations}
     assert placed == {"early": (2.5, 1), "later": (12.5, 0), "in the gap": (10, 0), "across a gap": (8, 5)}
+    assert [recording.to_signal(t) for t in (2.5, 22.5, 15, 61)] == [2.5, 12.5, 10, 21]
     assert recording.warnings == ("the recording is interrupted 2 times, 40.0 s are missing in total",)
     assert recording.provenance.format == "EDF+D"
 

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from corpus.datasets import get_dataset
-from corpus.recording import RecordingError, Subject
+from corpus.datasets import bids, get_dataset
+from corpus.recording import Recording, RecordingError, Subject
 
 mne_bids = pytest.importorskip("mne_bids", reason="needs the extra `bids`")
 DATASET = get_dataset("bids")
@@ -81,16 +82,32 @@ def test_tables_at_the_top_hold_for_all(tmp_path: Path) -> None:
     folder = tmp_path / "sub-01" / "eeg"
     (folder / "sub-01_task-rest_channels.tsv").unlink()
     (folder / "sub-01_task-rest_events.tsv").unlink()
-    (tmp_path / "task-rest_channels.tsv").write_text("name\ttype\tunits\nCz\tEEG\tuS\nFp1\tEEG\tµV\n")
-    (tmp_path / "task-rest_events.tsv").write_text("onset\tduration\tvalue\n2\tn/a\t7\n11\t4\t6\n40\t1\t8\nn/a\t1\t9\n")
+    (tmp_path / "task-rest_channels.tsv").write_text("name\ttype\tunits\nCz\tEEG\tuS\nFp1\tEEG\tmicrovolts\n")
+    events_table = "onset\tduration\tvalue\n2\tn/a\t7\n3\tNaN\t5\n11\t4\t6\n40\t1\t8\nn/a\t1\t9\n"
+    (tmp_path / "task-rest_events.tsv").write_text(events_table)
     (tmp_path / "participants.tsv").write_text("participant_id\tgroup\tsex\nsub-01\t1\tM\n")
     (entry,) = DATASET.entries(tmp_path)
     assert (entry.diagnosis, entry.facts) == (("group 1",), Subject(None, "M"))
     loaded = DATASET.load(entry)
     assert [s.why for s in loaded.recording.set_aside if s.name == "Cz"] == ["unit uS in channels.tsv, not a voltage"]
     events = [(e.value, e.start_s, e.duration_s) for e in loaded.labels if e.kind == "event"]
-    assert events == [("7", 2.0, 0.0), ("6", 11.0, 1.0)]
+    assert "Fp1" in loaded.recording.ch_names
+    assert events == [("7", 2.0, 0.0), ("5", 3.0, 0.0), ("6", 11.0, 1.0)]
     assert loaded.recording.warnings[-1].startswith("2 rows of events.tsv")
+
+
+def test_events_of_an_interrupted_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_interrupted: Callable[[Path], Recording]
+) -> None:
+    write(tmp_path, "01", "rest")
+    monkeypatch.setattr(bids, "read_recording", read_interrupted)
+    table = "onset\tduration\tvalue\n8\t8\tacross\n12\t1\tin the gap\n16\t9\tafter\n17.5\t1\toutside\n"
+    (tmp_path / "sub-01" / "eeg" / "sub-01_task-rest_events.tsv").write_text(table)
+    (entry,) = DATASET.entries(tmp_path)
+    loaded = DATASET.load(entry)
+    events = [(e.value, e.start_s, e.duration_s) for e in loaded.labels if e.kind == "event"]
+    assert events == [("across", 8.0, 3.0), ("in the gap", 10.0, 0.0), ("after", 11.0, 1.0)]
+    assert loaded.recording.warnings[-1].startswith("1 rows of events.tsv")
 
 
 def test_a_recording_whose_channels_are_all_bad_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import edfio
 import numpy as np
 import pytest
 
+from corpus.datasets import chbmit
 from corpus.datasets.chbmit import DATASETS
 from corpus.montage import pick_eeg
 from corpus.recording import RecordingError, Subject
@@ -148,6 +149,13 @@ def test_numbered_seizures_are_paired_by_order(root):
     loaded = load(root, "chb01_04")
     assert spans(loaded, "seizure") == [(5.0, 3.0), (20.0, 10.0)]
     assert spans(loaded, "background") == [(0.0, 5.0), (8.0, 12.0)]
+
+
+def test_seizures_of_an_interrupted_file(root, monkeypatch, read_interrupted):
+    monkeypatch.setattr(chbmit, "read_recording", read_interrupted)
+    loaded = load(root, "chb01_04")
+    assert spans(loaded, "seizure") == [(5.0, 3.0), (15.0, 10.0)]
+    assert spans(loaded, "background") == [(0.0, 5.0), (8.0, 7.0), (25.0, 5.0)]
 
 
 def test_a_summary_without_clock_times(root):

@@ -4,6 +4,7 @@ import edfio
 import numpy as np
 import pytest
 
+from corpus.datasets import dreams
 from corpus.datasets.dreams import DATASETS
 from corpus.montage import pick_eeg
 from corpus.recording import RecordingError
@@ -69,6 +70,16 @@ def test_marks_of_both_experts_and_stages(root):
         ("stage", "N3", 35, 5, "segment"),
         ("artifact", "movement", 40, 5, "segment"),
         ("stage", "R", 55, 5, "segment"),
+    ]
+
+
+def test_marks_of_an_interrupted_file(root, monkeypatch, read_interrupted):
+    monkeypatch.setattr(dreams, "read_recording", read_interrupted)
+    loaded = DATASET.load(DATASET.entries(root)[1])
+    assert [(x.start_s, x.duration_s) for x in loaded.labels if x.value == "spindle"] == [
+        (3.25, 0.75),
+        (36.5, 1.25),
+        (3, 1),
     ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from corpus.datasets import get_dataset
+from corpus.recording import RecordingError
 
 DATASET = get_dataset("folder")
 
@@ -59,6 +60,25 @@ def test_a_recording_is_read(tmp_path: Path) -> None:
     assert loaded.recording.ch_names == ("Cz", "O1")
     assert loaded.labels == ()
     assert "doe" not in repr((loaded, entry.id, entry.subject)).lower()
+
+
+def test_the_name_of_a_file_stays_behind(tmp_path: Path) -> None:
+    signals = [edfio.EdfSignal(np.random.default_rng(0).normal(0, 20, 2400), 200, label=n) for n in ("Cz-LE", "O1-LE")]
+    remarks = [edfio.EdfAnnotation(1, None, "Mueller coughs"), edfio.EdfAnnotation(2, None, "seizure")]
+    (tmp_path / "Le").mkdir()
+    path = tmp_path / "Le" / "Mueller_Anna_MRN4471190.seizure.edf"
+    edfio.Edf(signals, annotations=remarks).write(path)  # the header names nobody
+    (entry,) = DATASET.entries(tmp_path)
+    recording = DATASET.load(entry).recording
+    assert recording.provenance is not None
+    assert recording.provenance.file == f"{entry.id.split('/')[1]}.edf"
+    assert recording.ch_names == ("Cz-LE", "O1-LE")
+    assert [a.description for a in recording.annotations] == ["[removed] coughs", "seizure"]
+    path.write_text("time,Cz\n0,1\n" * 100)
+    with pytest.raises(RecordingError) as error:
+        DATASET.load(entry)
+    assert str(error.value).startswith(f"{entry.id.split('/')[1]}.edf: got content")
+    assert not re.search("mueller|anna|4471190", repr((recording, str(error.value))), re.IGNORECASE)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

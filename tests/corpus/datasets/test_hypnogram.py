@@ -32,7 +32,7 @@ def test_old_and_new_rules(tmp_path):
     assert (labels[5].granularity, labels[5].source) == ("segment", "a.edf, 'Sleep stage 3'")
 
 
-def test_onto_the_signal(tmp_path):
+def test_onto_the_signal(tmp_path, read_interrupted):
     signal = edfio.EdfSignal(np.arange(4000.0), 100, label="EEG C4-M1", physical_dimension="uV")
     edfio.Edf([signal], starttime=datetime.time(23, 0, 0)).write(str(tmp_path / "night.edf"))
     recording = read_recording(tmp_path / "night.edf")
@@ -40,6 +40,8 @@ def test_onto_the_signal(tmp_path):
     loaded = with_scoring(recording, tmp_path / "night.edf", tmp_path / "a.edf")
     assert spans(loaded.labels) == [("stage", "W", 0, 20), ("stage", "N1", 20, 20)]
     assert loaded.recording.warnings == ("1 published labels end after the signal and were cut at its end",)
+    placed = with_scoring(read_interrupted(tmp_path / "night.edf"), tmp_path / "night.edf", tmp_path / "a.edf").labels
+    assert spans(placed) == [("stage", "W", 0, 15), ("stage", "N1", 15, 25)]
     write_scoring(tmp_path / "b.edf", [(0, 30, "Sleep stage W")], clock=datetime.time(22, 59, 59))
     (told,) = with_scoring(recording, tmp_path / "night.edf", tmp_path / "b.edf").recording.warnings
     assert "begin at different times" in told

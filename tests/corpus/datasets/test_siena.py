@@ -6,6 +6,7 @@ import edfio
 import numpy as np
 import pytest
 
+from corpus.datasets import siena
 from corpus.datasets.siena import DATASETS
 from corpus.montage import pick_eeg
 from corpus.recording import RecordingError, Subject
@@ -88,6 +89,14 @@ def test_the_list_as_it_is_usually_written(tmp_path):
     assert rest == [(0, 12), (26, 34)]
     assert loaded.recording.warnings == ()
     assert pick_eeg(loaded.recording).ch_names == ("Fp1", "F3", "C3", "T3", "Cz", "Fp2")
+
+
+def test_a_seizure_of_an_interrupted_file(tmp_path, monkeypatch, read_interrupted):
+    monkeypatch.setattr(siena, "read_recording", read_interrupted)
+    text = block("PN00-1.edf", "19.39.45", "19.39.59")
+    assert seizures(tmp_path, "PN00-1.edf", "19.39.33", text) == [
+        (10, 21)
+    ]  # 12 s to 26 s, of which the first 3 s are missing
 
 
 def test_over_midnight(tmp_path):

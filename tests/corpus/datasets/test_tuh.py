@@ -7,6 +7,7 @@ import edfio
 import numpy as np
 import pytest
 
+from corpus.datasets import tuh
 from corpus.datasets.base import Label
 from corpus.datasets.tuh import DATASETS
 from corpus.datasets.tuh_labels import TCP_CHANNELS, read_labels
@@ -257,6 +258,16 @@ def test_another_layout_is_refused(tmp_path, name):
     (tmp_path / "edf/sub-01/eeg/sub-01_eeg.edf").touch()
     with pytest.raises(ValueError, match="published layout"):
         BY_NAME[name].entries(tmp_path)
+
+
+def test_annotations_of_an_interrupted_file(tmp_path, monkeypatch, read_interrupted):
+    monkeypatch.setattr(tuh, "read_recording", read_interrupted)
+    path = write(tmp_path / "edf/aaaaaaju/s005_2010_11_15/01_tcp_ar/aaaaaaju_s005_t000.edf")
+    annotate(path, ".csv", ["FP1-F7,2.0,12.0,slow,1.0", "F7-T3,11.0,14.0,slow,1.0", "F7-T3,20.0,30.0,seiz,1.0"])
+    (entry,) = BY_NAME["tusl"].entries(tmp_path)
+    loaded = BY_NAME["tusl"].load(entry)
+    assert [(label.start_s, label.duration_s) for label in loaded.labels] == [(2.0, 8.0), (15.0, 10.0)]
+    assert loaded.recording.warnings[-1].startswith("1 published labels")
 
 
 def test_missing_annotations_are_told(tmp_path):

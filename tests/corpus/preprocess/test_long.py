@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import edfio
 import numpy as np
 import pytest
 
+from corpus.datasets import get_dataset
 from corpus.montage import pick_eeg
-from corpus.preprocess import preprocess, preprocess_stream
+from corpus.preprocess import CEREBRAGLOSS, pick_channels, preprocess, preprocess_stream
 from corpus.recording import Recording, SignalReader, edf, read_recording
 from corpus.segment import segment_recording, segment_stream
 from corpus.simulate import SimulationPreset, simulate, write_edf
@@ -41,6 +43,28 @@ def test_a_long_recording_is_read_when_it_is_sliced(file: Path, monkeypatch: pyt
         np.testing.assert_array_equal(pieces.signal_uv[rows, start:stop], whole.signal_uv[rows, start:stop])
 
 
+def test_other_rates_of_a_long_recording_lose_no_electrode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*channels: tuple[str, int]) -> Recording:
+        rng = np.random.default_rng(0)
+        signals = [
+            edfio.EdfSignal(rng.normal(0, 20, 20 * rate), rate, label=label, physical_dimension="uV")
+            for label, rate in channels
+        ]
+        edfio.Edf(signals).write(tmp_path / "a.edf")
+        return read_recording(tmp_path / "a.edf")
+
+    monkeypatch.setattr(edf, "MAX_LOADED_BYTES", 0)
+    recording = read(("ECG", 512), ("EEG C3-REF", 200), ("FFC1h", 200), ("EMG", 1))
+    assert isinstance(recording.signal_uv, SignalReader)
+    assert recording.ch_names == ("EEG C3-REF", "FFC1h")
+    assert [(aside.name, aside.why) for aside in recording.set_aside] == [
+        ("ECG", "recorded at 512 Hz, the EEG of a long recording at 200 Hz"),
+        ("EMG", "recorded at 1 Hz, the EEG of a long recording at 200 Hz"),
+    ]
+    for electrode in ("FFC1h", "EEGO1", "POL C4"):  # of another rate
+        assert read(("Cz", 200), (electrode, 100), ("ECG", 512)).ch_names == ("Cz", electrode, "ECG")
+
+
 def test_channels_are_picked_and_signals_preprocessed_alike(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = preprocess(pick_eeg(read_recording(file)))
     monkeypatch.setattr(edf, "MAX_LOADED_BYTES", 0)
@@ -71,6 +95,43 @@ def test_segments_of_a_stream_are_those_of_the_recording(piece: int, history_k: 
     for (segment, history), wanted in zip(found, expected, strict=True):
         assert (segment.index, segment.start_s, history) == (wanted.index, wanted.start_s, wanted.history)
         np.testing.assert_array_equal(segment.signal_uv, wanted.signal_uv)
+
+
+@pytest.mark.parametrize("ears", [("A1", "A2"), ("EEG A1-REF",)])
+def test_ears_of_a_long_recording_become_its_reference(
+    ears: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = simulate(SimulationPreset(duration_s=20.0, sfreq=250.0, ch_names=("C3", "C4", "O1", "O2")), 3).recording
+    write_edf(replace(recording, ch_names=("C3", "C4", *ears, "Fz")[:4]), tmp_path / "a.edf")
+    preset = replace(CEREBRAGLOSS, reference="ears")
+    whole = preprocess(*pick_channels(read_recording(tmp_path / "a.edf"), preset))
+    monkeypatch.setattr(edf, "MAX_LOADED_BYTES", 0)
+    picked, _ = pick_channels(read_recording(tmp_path / "a.edf"), preset)
+    assert isinstance(picked.signal_uv, SignalReader)
+    pieces = preprocess(picked, preset)
+    assert pieces.ch_names == whole.ch_names
+    np.testing.assert_allclose(pieces.signal_uv, whole.signal_uv, atol=1e-3)
+
+
+def test_channels_of_a_long_recording_are_excluded_by_bids(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mne_bids", reason="needs the extra `bids`")
+    folder = tmp_path / "sub-01" / "eeg"
+    folder.mkdir(parents=True)
+    path = folder / "sub-01_task-rest_eeg.edf"
+    path.write_bytes(file.read_bytes())
+    names = read_recording(file).ch_names
+    table = "".join(f"{name}\tEEG\tuV\t{'bad' if name == names[1] else 'good'}\n" for name in names)
+    (folder / "sub-01_task-rest_channels.tsv").write_text("name\ttype\tunits\tstatus\n" + table)
+    dataset = get_dataset("bids")
+    (entry,) = dataset.entries(tmp_path)
+    whole = dataset.load(entry).recording
+    monkeypatch.setattr(edf, "MAX_LOADED_BYTES", 0)
+    pieces = dataset.load(entry).recording
+    assert isinstance(pieces.signal_uv, SignalReader)
+    assert pieces.ch_names == whole.ch_names == (names[0], *names[2:])
+    np.testing.assert_array_equal(pieces.signal_uv[:, 500:900], whole.signal_uv[:, 500:900])
 
 
 def test_a_stream_of_a_file_on_disk_gives_the_same_signal(file: Path, lazily: None) -> None:
