@@ -27,4 +27,4 @@ class TimeEncoder(nn.Module):
         """Seconds (...) of 0 or more to (..., D)."""
         phase = 2 * math.pi * (seconds.float()[..., None] / self.periods_s)
         size = torch.log1p(seconds.float() / SHORTEST_S)[..., None]
-        return self.mlp(torch.cat([phase.sin(), phase.cos(), size], dim=-1))
+        return self.mlp(torch.cat([phase.sin(), phase.cos(), size], dim=-1).to(next(self.mlp.parameters()).dtype))

@@ -1,5 +1,7 @@
 """From the vectors of an encoder to those of the language model."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +29,9 @@ class Whitening(nn.Module):
 
     A frozen tower spends most of the variance of its vectors on a few directions, and a projector behind it learns
     the others only slowly. Not in the paper.
+
+    It blows up weak directions, whose values are lost in fewer digits than those of float32. So it keeps float32 and
+    computes in it, whatever the module around it is cast to, and under autocast.
     """
 
     mean: Tensor
@@ -34,8 +39,17 @@ class Whitening(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("matrix", torch.eye(width))
+        self.register_buffer("mean", torch.zeros(width, dtype=torch.float32))
+        self.register_buffer("matrix", torch.eye(width, dtype=torch.float32))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Whitening":
+        """Follow the module around it to another device, not to another dtype."""
+
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        return super()._apply(move, recurse)
 
     @property
     def is_fitted(self) -> bool:
@@ -58,5 +72,6 @@ class Whitening(nn.Module):
         self.matrix.copy_(directions.T / (deviation + floor * deviation[0]))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Whiten features (..., D)."""
-        return (features - self.mean) @ self.matrix
+        """Whiten features (..., D), in float32."""
+        with torch.autocast(features.device.type, enabled=False):
+            return (features.float() - self.mean) @ self.matrix

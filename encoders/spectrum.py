@@ -82,16 +82,21 @@ class SpectrumEncoder(nn.Module):
         channel_order = now[..., -1].argsort(dim=1, descending=True, stable=True)
         ranked = now.gather(1, channel_order[..., None].expand(-1, -1, N_FEATURES))
         tokens = [
-            self.bands(_band_features(log_power, history_mask)),
-            self.regions(_region_features(region_power.gather(1, region_order))),
-            self.hemispheres(_hemisphere_features(now[..., -1], layout.pairs))[:, None],
-            self.channels(_channel_features(ranked)),
+            _read(self.bands, _band_features(log_power, history_mask)),
+            _read(self.regions, _region_features(region_power.gather(1, region_order))),
+            _read(self.hemispheres, _hemisphere_features(now[..., -1], layout.pairs))[:, None],
+            _read(self.channels, _channel_features(ranked)),
         ]
         return torch.cat(tokens, dim=1), Ranking(region_order, channel_order)
 
 
 def _mlp(features: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, width))
+
+
+def _read(mlp: nn.Sequential, features: Tensor) -> Tensor:
+    """Features, measured in the dtype of the powers, through an MLP of `_mlp` in its own."""
+    return mlp(features.to(next(mlp.parameters()).dtype))
 
 
 def _log_mean(log_power: Tensor, mask: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
 """Stage 1: align signals with their topomaps by a SigLIP loss (NeuroNarrator, Sec. 3.3.2)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import lightning as L
 import torch
@@ -135,6 +134,7 @@ class AlignmentTask(L.LightningModule):
         tower = self.maps.tower or (encoder if isinstance(encoder, str) else "base")
         topomap = TopomapEncoder(tower, weights.topomap, self.maps.after_ln_post)
         self.dual = DualEncoder(signal, topomap, width, self.maps.potential, self.maps.limit_uv)
+        self.save_hyperparameters({"encoding": self.dual.encoding})  # `warm_start.load_dual` compares it
         self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.logit_bias = nn.Parameter(torch.tensor(-math.log(max(batch_size - 1, 1))))
         if weights.start_from is not None:
@@ -263,36 +263,3 @@ def compile_blocks(dual: DualEncoder, backend: str) -> None:
     blocks: list[nn.Module] = [*signal.blocks] if isinstance(signal, SignalEncoder) else [signal]
     for block in [*blocks, *(topomap.blocks if isinstance(topomap, TopomapEncoder) else ())]:
         block.compile(backend=backend)
-
-
-def load_dual(path: str | Path | Mapping[str, float]) -> dict[str, Tensor]:
-    """The weights of the dual encoder in an alignment checkpoint, or the mean of those in several.
-
-    The mean of runs that continue one another often serves unseen data better than each of them (Wortsman et al. 2022,
-    arXiv:2203.05482).
-
-    Args:
-        path: of the checkpoint, or of several with their shares.
-
-    Raises:
-        ValueError: shares that do not add up to 1, or checkpoints of different models.
-    """
-    if isinstance(path, Mapping):
-        return _mean_of({name: load_dual(name) for name in path}, path)
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    return {name.removeprefix("dual."): value for name, value in state.items() if name.startswith("dual.")}
-
-
-def _mean_of(states: Mapping[str, dict[str, Tensor]], shares: Mapping[str, float]) -> dict[str, Tensor]:
-    if abs(sum(shares.values()) - 1) > 1e-6:
-        raise ValueError(f"got shares {dict(shares)}, expected a sum of 1: correct them")
-    first, *others = states.values()
-    shapes = {name: value.shape for name, value in first.items()}
-    if any({name: value.shape for name, value in state.items()} != shapes for state in others):
-        raise ValueError(f"got checkpoints {list(states)} of different models, expected one; take those of one run")
-    return {
-        name: sum((share * states[path][name] for path, share in shares.items()), torch.zeros_like(value))
-        if value.is_floating_point()
-        else value
-        for name, value in first.items()
-    }

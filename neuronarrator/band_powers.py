@@ -51,4 +51,4 @@ class BandPowerHead(nn.Module):
         """Mean squared error over the regions that have a channel; `tokens` and ValueError as above."""
         target, known = region_log_power(batch)
         with torch.autocast(tokens.device.type, enabled=False):
-            return (self(tokens.float()) - target)[:, known].square().mean()
+            return (self(tokens.to(self.linear.weight.dtype)) - target)[:, known].square().mean()

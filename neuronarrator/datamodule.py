@@ -178,20 +178,17 @@ class CorpusDataModule(EpochDataModule):
         """Codes of who is in training."""
         return codes_of(CorpusReader(self.hparams["corpus"], split="train").column("subject"))
 
-    def _loader(self, side: str, shuffle: bool = False) -> DataLoader:
-        return DataLoader(self._side(side), None, shuffle=shuffle, num_workers=self.hparams["num_workers"])
-
     def train_dataloader(self) -> DataLoader:
         """Batches of the training side, in another order each epoch."""
         if not self.hparams["group_by_length"]:
-            return self._loader("train", shuffle=True)
+            return DataLoader(self._side("train"), None, shuffle=True, num_workers=self.hparams["num_workers"])
         self.train_batches = self._side("train", group_by_length=True, seed=self.hparams["seed"])
         return super().train_dataloader()
 
     def val_dataloader(self) -> DataLoader:
         """Batches of the validation side, in order."""
-        return self._loader("val")
+        return self.each_once(self._side("val"), self.hparams["num_workers"])
 
     def test_dataloader(self) -> DataLoader:
         """Batches of the test side, in order."""
-        return self._loader("test")
+        return self.each_once(self._side("test"), self.hparams["num_workers"])

@@ -1,8 +1,10 @@
 """The two encoders and their projectors into one space (NeuroNarrator, Sec. 3.3.1)."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from corpus.topomap import TopomapRenderer, map_potential
@@ -45,6 +47,18 @@ class DualEncoder(nn.Module):
             {"signal": Projector(signal_width, width), "topomap": Projector(topomap.width, width)}
         )
 
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """Choices behind the vectors that no weight tells of, as plain values."""
+        signal, topomap = self.encoders["signal"], self.encoders["topomap"]
+        return {
+            "potential": self.potential,
+            "limit_uv": self.limit_uv,
+            "after_ln_post": topomap.after_ln_post,
+            "pool": getattr(signal, "pool", None),  # `SignalEncoder` alone has them
+            "names": getattr(signal, "names", None),
+        }
+
     def encode_signal(self, signal_uv: Tensor, ch_names: Sequence[str], first_patch: int = 0) -> Tensor:
         """Segments (B, C, T) in µV, or cuts of them from second `first_patch` on, to (B, D), not normalised."""
         place = (first_patch,) if first_patch else ()  # only `SignalEncoder` knows of it
@@ -57,8 +71,14 @@ class DualEncoder(nn.Module):
             features = self.topomap_features(potential, ch_names)
         else:
             features = self.map_cache(potential, ch_names, lambda maps: self.topomap_features(maps, ch_names))
-        return self.projectors["topomap"](self.whitening(features))
+        projector: Any = self.projectors["topomap"]
+        return projector(self.whitening(features).to(projector.fc1.weight.dtype))
 
     def topomap_features(self, potential_uv: Tensor, ch_names: Sequence[str]) -> Tensor:
-        """Vectors (B, D_topomap) of the frozen encoder for potentials (B, C) in µV."""
-        return self.encoders["topomap"](TopomapRenderer(ch_names, limit_uv=self.limit_uv)(potential_uv))
+        """Vectors (B, D_topomap) of the frozen encoder for potentials (B, C) in µV.
+
+        Where they are whitened autocast is off: what the whitening blows up is lost in bfloat16.
+        """
+        maps = TopomapRenderer(ch_names, limit_uv=self.limit_uv)(potential_uv)
+        with torch.autocast(maps.device.type, enabled=False) if self.whitening.is_fitted else nullcontext():
+            return self.encoders["topomap"](maps)

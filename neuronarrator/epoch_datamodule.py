@@ -3,6 +3,8 @@
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset
 
 from corpus.dataset import EpochSampler
@@ -46,7 +48,27 @@ class EpochDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Batches of validation, in order."""
-        return DataLoader(self.val_batches, batch_size=None)
+        return self.each_once(self.val_batches)
+
+    def each_once(self, batches: Dataset, num_workers: int = 0) -> DataLoader:
+        """Batches in order; of several processes each has its share of them, and none comes twice.
+
+        Lightning's own sampler repeats batches until all processes have as many; metrics would count these twice.
+        Processes that meet in each forward pass (FSDP2, ZeRO) need as many, and get them.
+
+        Raises:
+            ValueError: fewer batches than processes.
+        """
+        sampler, count = None, len(batches)  # type: ignore[arg-type]
+        if self.trainer is not None and type(self.trainer.strategy) is DDPStrategy:
+            world_size, rank = self.trainer.world_size, self.trainer.global_rank
+            if 0 < count < world_size:
+                raise ValueError(
+                    f"got {count} batches of validation for {world_size} processes, expected none, or one each: use a "
+                    "smaller batch_size, more data of validation, or fewer devices"
+                )
+            sampler = UnrepeatedDistributedSampler(batches, world_size, rank, shuffle=False)
+        return DataLoader(batches, None, sampler=sampler, num_workers=num_workers)
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """Batches know how to move themselves."""

@@ -2,16 +2,18 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.distributed.fsdp import fully_shard
 from torchmetrics import MeanMetric
 from torchmetrics.functional.text import rouge_score
 
 from corpus.dataset import Batch
 from encoders.topomap import TopomapEncoder
-from neuronarrator.alignment import load_dual
 from neuronarrator.band_powers import BandPowerHead
 from neuronarrator.hub import model_card
 from neuronarrator.language.llm import Tuning, merge_adapters, tune
@@ -22,7 +24,7 @@ from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.run_facts import TrainingCount, run_facts
 from neuronarrator.samples import Sample, log_samples
 from neuronarrator.sharding import shard_narrator
-from neuronarrator.warm_start import start_narrator, tokenizer_of
+from neuronarrator.warm_start import load_dual, start_narrator, tokenizer_of
 
 OPTIMIZER = OptimizerOptions(weight_decay=0.01)
 
@@ -58,7 +60,8 @@ class NarrationTask(L.LightningModule):
         tokenizer: directory or Hugging Face model of a tokenizer; None takes that of an LLM given by name, or of
             `start_from`, or else trains one (`Recipe.vocab_size`).
         alignment_checkpoint: of stage 1: the weights of both encoders and projectors, also in place of those of
-            `start_from`. Safetensors of a topomap encoder (stage 0) bring that tower alone. None: as they are.
+            `start_from`; of several with their shares the mean (`load_dual`). Safetensors of a topomap encoder (stage
+            0) bring that tower alone. None: as they are.
         start_from: an earlier run of stage 2 whose weights this one continues from: its checkpoint, the narrator that
             it saved, or one that ships with the package. None: random weights, but for an LLM given by name.
         save_to: directory for the trained narrator (`Narrator.from_pretrained` reads it) and its model card, written
@@ -75,7 +78,7 @@ class NarrationTask(L.LightningModule):
         self,
         narrator: NarratorConfig,
         tokenizer: str | None = None,
-        alignment_checkpoint: str | None = None,
+        alignment_checkpoint: str | dict[str, float] | None = None,
         start_from: str | None = None,
         save_to: str | None = None,
         optimizer: OptimizerOptions = OPTIMIZER,
@@ -110,18 +113,32 @@ class NarrationTask(L.LightningModule):
         self.rouge_l = MeanMetric()
         self._samples: list[Sample] = []
 
-    def _load_dual(self, path: str) -> None:
-        """Both encoders and projectors of a checkpoint of stage 1, or the tower alone."""
-        if path.endswith(".safetensors"):
+    def _load_dual(self, path: str | dict[str, float]) -> None:
+        """Both encoders and projectors of a checkpoint of stage 1, or of the mean of several, or the tower alone."""
+        if isinstance(path, str) and path.endswith(".safetensors"):
             tower = TopomapEncoder(self.narrator.config.encoder, path)
             self.narrator.dual.encoders["topomap"].load_state_dict(tower.state_dict())
         else:
-            self.narrator.dual.load_state_dict(load_dual(path))
+            self.narrator.dual.load_state_dict(load_dual(path, self.narrator.dual.encoding))
+
+    def setup(self, stage: str) -> None:
+        """ValueError where a process would wait for gradients that do not come."""
+        strategy: Any = self.trainer.strategy
+        waits = type(strategy) is DDPStrategy and not strategy._ddp_kwargs.get("find_unused_parameters")
+        if stage == "fit" and waits and (self.recipe.spectrum_steps or self.narrator.config.time_tokens):
+            raise ValueError(
+                "got strategy ddp with recipe.spectrum_steps or narrator.time_tokens, which leave parts of the "
+                "narrator out of some steps, expected a strategy that allows for it: use "
+                "--trainer.strategy ddp_find_unused_parameters_true"
+            )
 
     def configure_model(self) -> None:
-        """Shard the narrator where the strategy has a mesh of devices (FSDP2)."""
+        """Shard what learns where the strategy has a mesh of devices (FSDP2)."""
         if self.device_mesh is not None:
-            shard_narrator(self.narrator, self.device_mesh["data_parallel"])
+            mesh = self.device_mesh["data_parallel"]
+            shard_narrator(self.narrator, mesh)
+            if self.recipe.band_power_weight:
+                fully_shard(self.band_power_head, mesh=mesh)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean negative log-likelihood of the answer tokens, and the weighted auxiliary loss where there is one."""
@@ -160,7 +177,8 @@ class NarrationTask(L.LightningModule):
 
     def configure_callbacks(self) -> list[L.Callback]:
         """Count what training sees, for comparisons."""
-        return [TrainingCount(self.hparams["start_from"], [self.hparams["alignment_checkpoint"]])]
+        aligned = self.hparams["alignment_checkpoint"]
+        return [TrainingCount(self.hparams["start_from"], [*aligned] if isinstance(aligned, dict) else [aligned])]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""

@@ -65,6 +65,16 @@ class SoftPrompts(nn.Module):
         if config.time_tokens:
             self.times = nn.ModuleDict({"start": TimeEncoder(width), "gap": TimeEncoder(width)})
         self._names = SpectrumNames(tokenizer)
+        self._freeze_unused()
+
+    def _freeze_unused(self) -> None:
+        """Parts of modalities that do not enter learn nothing: processes would wait for their gradients (DDP)."""
+        if "topomap" not in self.config.modalities:
+            self.dual.projectors["topomap"].requires_grad_(False)
+        if "history" not in self.config.modalities:
+            self.missing_history.requires_grad_(False)
+            if self.config.time_tokens:
+                self.times["gap"].requires_grad_(False)
 
     def _start_scale(self) -> float:
         """Root mean square of the values of a soft prompt before training."""

@@ -27,10 +27,10 @@ FORBIDDEN = {  # package -> what none of its modules may import, not even inside
 }
 NEVER = {"tests", "notebooks"}
 ORDER = (  # of the modules of corpus: each may import those before it
-    "recording", "datasets", "chains", "scale", "montage", "preprocess", "segment", "spans", "areas", "bands", "spectra",
-    "features", "artifacts", "artifacts_full", "waveforms", "findings", "patterns", "background", "describe", "claims",
-    "caption", "labels", "refine", "topomap", "page", "simulate", "noise_audit", "instruct", "splits", "bench", "store",
-    "duplicates", "audit", "engines", "build", "rewrite", "stats", "dataset",
+    "recording", "datasets", "chains", "scale", "montage", "preprocess", "segment", "spans", "areas", "bands",
+    "spectra", "features", "artifacts", "artifacts_full", "waveforms", "findings", "patterns", "background", "describe",
+    "claims", "caption", "labels", "refine", "topomap", "page", "simulate", "noise_audit", "instruct", "splits",
+    "bench", "store", "duplicates", "audit", "engines", "build", "rewrite", "stats", "dataset",
 )  # fmt: skip
 OPTIONAL = {
     "ray",
@@ -186,6 +186,41 @@ def check_class(node: dict[str, Any], where: str) -> None:
     check_arguments(resolve(node["class_path"]), node.get("init_args", {}), f"{where} ({node['class_path']})")
 
 
+def command_of(text: str, path: str) -> list[str]:
+    """The files of the first command of a text that ends with an experiment."""
+    named = [re.findall(r"--config (\S+\.yaml)", line) for line in text.splitlines()]
+    return next(files for files in named if files and files[-1] == path)
+
+
+@pytest.fixture(scope="module")
+def parse() -> Iterator[Any]:
+    """What `neuronarrator fit` makes of a list of experiments, before it builds anything; one parser for all."""
+    from lightning.pytorch.cli import LightningCLI
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(LightningCLI, "instantiate_classes", lambda self: None)
+        first = ["--config", "experiments/align/tiny.yaml"]  # it makes no parser without a model
+        cli = LightningCLI(args=first, run=False, save_config_callback=None)
+        yield lambda files: cli.parser.parse_args([f"--config={file}" for file in files])
+
+
+def written(config: Any) -> set[str]:
+    """What a run leaves for others: what it saves, and its last checkpoint."""
+    kept = [callback.init_args for callback in config.trainer.callbacks or []]
+    checkpoints = {f"{args.dirpath}/{args.filename}.ckpt" for args in kept if "dirpath" in args}
+    return checkpoints | {config.model.init_args.get("save_to")}
+
+
+def used(node: Any) -> set[str]:
+    """What of the runs before it a part of a configuration names, as a value or as a key."""
+    if isinstance(node, dict):
+        return set().union(*(used([key, value]) for key, value in node.items() if key != "save_to"))
+    if isinstance(node, list | tuple):
+        return set().union(*map(used, node))
+    return {node} if isinstance(node, str) and node.startswith("runs/") else set()
+
+
 def test_there_are_experiments() -> None:
     assert EXPERIMENTS
 
@@ -201,3 +236,20 @@ def test_experiments_name_classes_and_arguments_that_exist(path: Path) -> None:
     check_class(config["data"], "data")
     check_arguments(Trainer, config["trainer"], "trainer")
     assert f"--config {path.relative_to(ROOT).as_posix()}" in text, "the header should say how to run it"
+
+
+@parametrize_experiments
+def test_experiments_hold_values_that_the_command_of_their_header_takes(path: Path, parse: Any) -> None:
+    config = parse(command_of(path.read_text("utf-8"), path.relative_to(ROOT).as_posix()))
+    assert config.model.class_path.startswith("neuronarrator.")
+
+
+def test_each_step_of_the_readme_uses_what_the_steps_before_it_wrote(parse: Any) -> None:
+    text = (ROOT / "README.md").read_text("utf-8").split("## Train it yourself")[1].split("```")[1]
+    steps = [re.findall(r"--config (\S+\.yaml)", line) for line in text.splitlines() if " fit " in line]
+    assert len(steps) > 5
+    there: set[str] = set()
+    for files in steps:
+        config = parse(files)
+        assert used(config.model.as_dict()) - there == set(), files[-1]
+        there |= written(config)

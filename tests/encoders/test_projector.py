@@ -52,3 +52,14 @@ def test_whitening_does_not_blow_up_directions_without_variance():
 def test_whitening_refuses_too_few_vectors():
     with pytest.raises(ValueError, match="got 3 vectors, expected at least D = 8"):
         Whitening(8).fit(torch.zeros(3, 8))
+
+
+def test_whitening_keeps_what_bfloat16_would_lose():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 16, generator=generator) * torch.logspace(0, -3, 16) @ torch.randn(16, 16, generator=generator)
+    whitening = Whitening(16)
+    whitening.fit(x)
+    exact = whitening(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(whitening(x), exact)
+    assert torch.equal(whitening.bfloat16()(x), exact)

@@ -17,16 +17,19 @@ from open_clip.loss import SigLipLoss
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, normalize
 
-from corpus.dataset import Batch, CropDataset, EpochSampler
+from corpus.dataset import Batch, CropDataset
 from corpus.recording import Recording
 from encoders.labram import SignalEncoder
 from encoders.presets import SIGNAL_ENCODER_PRESETS, SignalEncoderPreset
 from encoders.topomap import TINY_CLIP
-from neuronarrator.alignment import AlignmentTask, MapOptions, StepOptions, load_dual
+from neuronarrator.alignment import AlignmentTask, MapOptions, StepOptions
 from neuronarrator.cli import run_trainer
 from neuronarrator.datamodule import BatchList
+from neuronarrator.epoch_datamodule import EpochDataModule
 from neuronarrator.map_cache import MapFeatureCache
+from neuronarrator.metrics import retrieval
 from neuronarrator.optim import OptimizerOptions, parameter_groups
+from neuronarrator.warm_start import load_dual
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUIET: dict[str, Any] = {
@@ -140,23 +143,36 @@ def test_two_processes_have_the_loss_and_gradients_of_the_joint_batch(tmp_path: 
         torch.testing.assert_close(found, wanted)
 
 
+class FourCrops(EpochDataModule):
+    """Four batches to train on, and three of two segments to find again."""
+
+    def __init__(self, recording: Recording, num_workers: int = 0) -> None:
+        super().__init__()
+        self.save_hyperparameters("num_workers")
+        self.train_batches = CropDataset([recording], 4, 4, narrate=False, history_k=0)
+        self.val_batches = BatchList(small_batch(recording, 6).rows([i, i + 1]) for i in (0, 2, 4))
+
+
 def train_one_of_two(rank: int, port: int, folder: str, simulated: Recording) -> None:
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(rank), "LOCAL_RANK": "0"}
-    task, crops = small_task(), CropDataset([simulated], 4, 4, narrate=False, history_k=0)
-    loader = torch.utils.data.DataLoader(crops, None, sampler=EpochSampler(4))
-    trainer = L.Trainer(**QUIET, max_epochs=1, max_steps=2, strategy="ddp", devices=1, num_nodes=2)
-    trainer.fit(task, loader)
+    task, galleries = small_task(), []
+    ranks = retrieval.retrieval_ranks
+    retrieval.retrieval_ranks = lambda z, gallery: (galleries.append(len(gallery)), ranks(z, gallery))[1]
+    options = {"max_epochs": 1, "max_steps": 2, "num_sanity_val_steps": 0}
+    trainer = L.Trainer(**QUIET, **options, strategy="ddp", devices=1, num_nodes=2)
+    trainer.fit(task, datamodule=FourCrops(simulated))
     assert (task.loss.world_size, task.loss.rank) == (2, rank)
     items = [int(item) for item in trainer.train_dataloader.sampler]
-    torch.save((task.state_dict(), items), f"{folder}/{rank}.pt")
+    torch.save((task.state_dict(), items, galleries), f"{folder}/{rank}.pt")
     leave()
 
 
 def test_ddp_deals_out_crops_and_keeps_weights_equal(tmp_path: Path, simulated: Recording) -> None:
     run_two(train_one_of_two, free_port(), str(tmp_path), simulated)
-    (one, items), (other, other_items) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    (one, items, galleries), (other, other_items, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert sorted(items + other_items) == [0, 1, 2, 3]
+    assert galleries == [6, 6]  # in both directions: no pair of validation is repeated
     start = small_task().state_dict()
     for name, value in one.items():
         torch.testing.assert_close(value, other[name], atol=0, rtol=0)
@@ -212,6 +228,16 @@ def test_bf16_leaves_loss_scale_and_bias_in_float32(simulated: Recording) -> Non
     fit(task, [batch] * 2, precision="bf16-mixed")
     assert task.logit_scale.dtype == torch.float32
     assert task.logit_bias.item() != before
+
+
+def test_whitened_maps_are_the_same_in_bf16(simulated: Recording) -> None:
+    batch, task = small_batch(simulated), small_task()
+    potential = torch.from_numpy(simulated.signal_uv[:, ::47].T.copy())
+    task.dual.whitening.fit(task.dual.topomap_features(potential, simulated.ch_names))
+    exact = task.encode(batch)[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (task.encode(batch)[1] * exact).sum(1).min() > 0.999
+    assert task.bfloat16().dual.encode_topomap(batch.signal_uv, batch.ch_names).dtype == torch.bfloat16
 
 
 def test_scale_and_bias_have_no_weight_decay() -> None:

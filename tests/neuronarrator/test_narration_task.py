@@ -141,6 +141,24 @@ def test_variants_train_what_they_say(
         assert not any(name.startswith(prefix) for name in learnt), prefix
 
 
+@pytest.mark.parametrize("some", ["spectrum_steps", "time_tokens", None])
+def test_steps_without_some_parts_are_refused_where_processes_wait_for_them(
+    task_args: dict[str, object], some: str | None
+) -> None:
+    if some == "time_tokens":
+        task_args["narrator"] = replace(task_args["narrator"], time_tokens=True)
+    elif some is not None:
+        task_args["narrator"] = replace(task_args["narrator"], modalities=("signal", "spectrum"))
+    task = build_task(task_args, recipe=Recipe(spectrum_steps=3 if some == "spectrum_steps" else 0))
+    task.trainer = L.Trainer(**QUIET, strategy="ddp", devices=1)
+    if some is None:
+        return task.setup("fit")
+    with pytest.raises(ValueError, match=r"use --trainer\.strategy ddp_find_unused_parameters_true"):
+        task.setup("fit")
+    task.trainer = L.Trainer(**QUIET, strategy="ddp_find_unused_parameters_true", devices=1)
+    task.setup("fit")
+
+
 def test_checkpointing_changes_no_gradient(task_args: dict[str, object], batch: Batch) -> None:
     gradients = []
     for checkpointing in (False, True):

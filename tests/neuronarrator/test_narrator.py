@@ -21,6 +21,13 @@ def test_soft_prompts_are_one_token_a_segment_then_topomap_then_spectrum(narrato
     torch.testing.assert_close(soft[:, 2], signal)
 
 
+def test_a_narrator_in_bfloat16_learns_and_narrates(narrator: Narrator, batch: Batch) -> None:
+    config = replace(narrator.config, tokens_per_segment=2, time_tokens=True, max_new_tokens=4)
+    cast = Narrator(config, narrator.tokenizer).bfloat16().eval()
+    assert cast(batch).loss.isfinite()
+    assert [1 <= len(generation.tokens) <= 4 for generation in cast.generate(batch)] == [True] * len(batch)
+
+
 def test_history_goes_through_the_signal_branch_and_is_missing_where_there_is_none(
     narrator: Narrator, batch: Batch
 ) -> None:

@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.distributed.device_mesh import init_device_mesh
 
 from corpus.dataset import Batch
+from neuronarrator.narration import NarrationTask, Recipe
 from neuronarrator.narrator import Narrator
 from neuronarrator.sharding import shard_narrator
 
@@ -71,6 +72,20 @@ def test_layers_may_compute_in_bfloat16(narrator: Narrator, batch: Batch, mesh: 
     assert loss.item() == pytest.approx(exact, rel=0.02)
     assert loss.item() != exact
     assert {p.grad.dtype for p in narrator.parameters() if p.grad is not None} == {torch.float32}
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")  # a step without a trainer
+def test_all_that_learns_is_sharded(narrator: Narrator, batch: Batch, mesh: Any, tmp_path: Path) -> None:
+    narrator.tokenizer.save_pretrained(tmp_path)
+    task = NarrationTask(narrator.config, tokenizer=str(tmp_path), recipe=Recipe(band_power_weight=0.1))
+    exact = task.training_step(batch, 0).item()
+    task._device_mesh = {"data_parallel": mesh}
+    task.configure_model()
+    loss = task.training_step(batch, 0)
+    loss.backward()
+    assert loss.item() == pytest.approx(exact, rel=0.02)
+    assert all(type(p).__name__ == "DTensor" for p in task.parameters())
+    assert torch.nn.utils.clip_grad_norm_(task.parameters(), 1.0).isfinite()
 
 
 @pytest.mark.parametrize("name", ["fsdp2", "deepspeed"])

@@ -124,6 +124,17 @@ def test_each_segment_tells_its_time_behind_its_tokens(narrator: Narrator, batch
     assert shorter.soft_prompts(measured).shape == (6, 2 + 2 + 1, 64)
 
 
+@pytest.mark.parametrize("modalities", [("signal",), ("history", "signal"), ("signal", "topomap")])
+def test_every_weight_that_may_learn_has_a_gradient(
+    narrator: Narrator, batch: Batch, modalities: tuple[str, ...]
+) -> None:
+    """DDP waits for each of them."""
+    config = NarratorConfig(llm=narrator.config.llm, modalities=modalities, time_tokens=True)
+    made = Narrator(config, narrator.tokenizer)
+    made(batch).loss.backward()
+    assert [name for name, p in made.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
 def test_sizes_below_their_bounds_are_refused() -> None:
     with pytest.raises(ValueError, match="got history_k=-1 and tokens_per_segment=1"):
         NarratorConfig(history_k=-1)

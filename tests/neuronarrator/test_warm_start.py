@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from corpus.dataset import Batch
+from encoders.labram import SignalEncoder
+from encoders.presets import SIGNAL_ENCODER_PRESETS
 from encoders.topomap import TopomapEncoder
-from neuronarrator.alignment import AlignmentTask
+from neuronarrator.alignment import AlignmentTask, MapOptions
 from neuronarrator.datamodule import NarrationDataModule
 from neuronarrator.language.llm import Tuning
 from neuronarrator.narration import NarrationTask, Recipe
 from neuronarrator.narrator import Narrator, NarratorConfig
+from neuronarrator.warm_start import load_dual
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 
@@ -77,6 +80,33 @@ def test_another_alignment_replaces_the_dual_encoder_alone(narrator: Narrator, s
     after = task.narrator.state_dict()
     assert all(torch.equal(after[name], value) for name, value in expected.items() if name.startswith("dual."))
     assert not torch.equal(after["llm.model.embed_tokens.weight"], expected["llm.model.embed_tokens.weight"])
+
+
+def test_the_mean_of_alignments_replaces_the_dual_encoder(narrator: Narrator, saved: Path, tmp_path: Path) -> None:
+    shares = {checkpoint(AlignmentTask("tiny", width=64), tmp_path / f"{name}.ckpt"): 0.5 for name in "ab"}
+    recipe = Recipe(train_dual=False)
+    task = NarrationTask(narrator.config, start_from=str(saved), alignment_checkpoint=shares, recipe=recipe)
+    expected = load_dual(shares)
+    assert all(torch.equal(value, expected[name]) for name, value in task.narrator.dual.state_dict().items())
+    L.Trainer(max_epochs=1, default_root_dir=tmp_path, enable_checkpointing=False, **QUIET).fit(
+        task, NarrationDataModule([], simulated=1, batch_size=2, batches_per_epoch=1)
+    )
+    assert [name.split("/")[-1] for name in task.narrator.stages[-1]["start"]] == ["earlier", "a.ckpt", "b.ckpt"]
+
+
+def test_an_alignment_of_other_maps_is_refused(narrator: Narrator, saved: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "align.ckpt")
+
+    def begin(task: AlignmentTask) -> NarrationTask:
+        torch.save({"state_dict": task.state_dict(), "hyper_parameters": dict(task.hparams)}, path)
+        return NarrationTask(narrator.config, tokenizer=str(saved), alignment_checkpoint=path)
+
+    begin(AlignmentTask("tiny", width=64))
+    with pytest.raises(ValueError, match=r"aligned with {'potential': 'rms', 'limit_uv': 50.0}, expected {'potential"):
+        begin(AlignmentTask("tiny", width=64, maps=MapOptions(potential="rms", limit_uv=50.0)))
+    by_cls = AlignmentTask(SignalEncoder(SIGNAL_ENCODER_PRESETS["tiny"], pool="cls"), 64, maps=MapOptions("tiny"))
+    with pytest.raises(ValueError, match=r"aligned with {'pool': 'cls'}, expected {'pool': 'mean'}"):
+        begin(by_cls)
 
 
 def test_the_tower_of_stage_0_comes_without_an_alignment(narrator: Narrator, saved: Path, tmp_path: Path) -> None:
