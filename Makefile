@@ -5,6 +5,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BASELINES := $(VENV)/.baselines
 
 # The first of these that runs, is new enough and can make an environment; failing that, the first new enough.
 CANDIDATES := python3.13 python3.12 python3.11 python3
@@ -28,11 +29,11 @@ lint: $(STAMP)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-# Those that take an hour or write a day of EEG are run by name.
+# Those that take an hour or write a day of EEG are run by name; peak_memory.py is what several of them share.
 LONG := benchmarks/classifiers.py benchmarks/confidence.py benchmarks/long_recording.py
 
-bench: $(STAMP)
-	@set -e; for script in $(filter-out $(LONG),$(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python "$$script"; done
+bench: $(BASELINES)
+	@set -e; for script in $(filter-out $(LONG) benchmarks/peak_memory.py,$(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python "$$script"; done
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
@@ -48,6 +49,11 @@ $(STAMP): setup.cfg constraints.txt | $(BIN)/python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip || { \
 	  echo "got $(VENV) without pip, expected one that can install: remove $(VENV) and run make again" >&2; exit 1; }
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Benchmarks compare with models of the extra baselines.
+$(BASELINES): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,baselines]'
 	@touch $@
 
 $(BIN)/python:

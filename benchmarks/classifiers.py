@@ -144,7 +144,7 @@ def score_narratives(
     """The labels that a probe reads from narratives, with the folds of the classifiers."""
     start = time.process_time()
     name = get_dataset(args.dataset).card.name
-    written, _ = collect(narrator, open_data(root, args.dataset).items, {})
+    written, _, _ = collect(narrator, open_data(root, args.dataset).items, {})
     rows = [row for row in written[name] if row.label in segments.classes]
     folds = subject_folds(segments, args.folds, args.seed)
     fold_of = dict(zip(segments.subjects.tolist(), folds.tolist(), strict=True))

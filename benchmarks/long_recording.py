@@ -13,9 +13,6 @@ a stub writes one text for all segments, so that the path of the data is measure
 import argparse
 import multiprocessing
 import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from peak_memory import peak_mib, run_command
 
 from corpus.simulate import SimulationPreset, simulate, write_edf
 
@@ -77,11 +76,6 @@ class Stub:
         return told
 
 
-def peak_mib() -> float:
-    """Of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
 def narrate_one(path: Path, model: str | None) -> tuple[int, list[float], float, float, float]:
     """Narrate a file and write its report: segments, CPU seconds of the steps, peak MiB before and after the report,
     megabytes of its page."""
@@ -126,11 +120,9 @@ def measure_build(hours: float, memory_gb: float) -> None:
         root.mkdir(parents=True)
         write_long(root / "day.edf", max(round(hours * 3600 / PIECE_S), 1))
         words = ["corpus", "build", "--dataset", "folder", "--root", str(root.parent), "--out", str(out)]
-        command = [sys.executable, "-m", "neuronarrator", *words, "--workers", "1"]
         begin = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        peak = run_command([*words, "--workers", "1"]) / 2**10
         seconds = time.perf_counter() - begin
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         stored = sum(path.stat().st_size for path in out.rglob("*.parquet")) / 1e9
     print(f"machine: {os.cpu_count()} cores; {hours:g} h of {N_CHANS} electrodes at {SFREQ:g} Hz, one process")
     print(f"{seconds:.0f} s = {hours * 3600 / seconds:.0f} x real time, {stored:.2f} GB stored")

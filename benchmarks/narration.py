@@ -7,12 +7,11 @@ Prints wall time, the multiple of real time, peak memory, and the size of the HT
 import argparse
 import os
 import platform
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+from peak_memory import run_command
 
 from corpus.simulate import SimulationPreset, simulate, write_edf
 
@@ -28,12 +27,10 @@ def main() -> None:
             duration_s=60 * args.minutes, sfreq=250.0, states=("awake_eyes_closed", "drowsy", "n2")
         )
         write_edf(simulate(preset, args.seed).recording, file)
-        command = [sys.executable, "-m", "neuronarrator", "narrate", str(file), "--out", folder, "--device", "cpu"]
         start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        peak = run_command(["narrate", str(file), "--out", folder, "--device", "cpu"]) / 2**10
         wall = time.perf_counter() - start
         html = (Path(folder) / "recording.html").stat().st_size
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
     print(f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores; seed {args.seed}")
     print(f"{args.minutes:g} min, {len(preset.ch_names)} channels, {preset.sfreq:g} Hz, whole process with start-up:")
     speed = 60 * args.minutes / wall

@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peak_memory import peak_mib
 
 from corpus.montage import pick_eeg
 from corpus.preprocess import PreprocessPreset, preprocess, preprocess_stream
@@ -130,7 +130,7 @@ def stream_long(hours: float, n_chans: int, sfreq: float) -> None:
 
     reader: Any = SignalReader(read, (n_chans, n_times))
     recording = Recording(reader, sfreq, tuple(f"channel {i}" for i in range(n_chans)))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mib()
     start = time.perf_counter()
     stream = preprocess_stream(recording)
     assert sum(chunk.shape[1] for chunk in stream.chunks) == stream.n_times
@@ -139,8 +139,8 @@ def stream_long(hours: float, n_chans: int, sfreq: float) -> None:
         "hours": hours,
         "channels": n_chans,
         "sfreq": sfreq,
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "peak_memory_before_mib": before // 1024,
+        "peak_memory_mib": round(peak_mib()),
+        "peak_memory_before_mib": round(before),
         "x_real_time_with_reading_twice_and_mains": round(hours * 3600 / seconds),
     }
     print(json.dumps(report))

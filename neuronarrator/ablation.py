@@ -7,20 +7,18 @@ intervals of the differences resample subjects by pairs.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from corpus.dataset import segment_batches
-from corpus.findings import Findings
 from neuronarrator.cli import run_trainer
 from neuronarrator.evaluate.narrative_scores import WITHOUT_TRENDS, Scored, Scorer, compare, summarise
+from neuronarrator.evaluate.narratives import narratives_of
 from neuronarrator.evaluate.references import references_of
 from neuronarrator.evaluate.sources import Item, none_usable, open_data, usable
-from neuronarrator.narrate import BATCH_SIZE
 from neuronarrator.narrator import Narrator
 from neuronarrator.source import Source
 
@@ -143,26 +141,9 @@ def score_run(model: Path, items: Sequence[Item], scorer: Scorer, skipped: dict[
     for item, material in usable(items, skipped):
         findings, examples = material.findings()
         references = references_of(material, findings, examples, scorer.seed)
-        long = lengthen_history(findings, narrator.config.history_k)
-        batches = segment_batches(long, BATCH_SIZE, history_k=narrator.config.history_k)
-        written = [g.text for batch in batches for g in narrator.generate(batch.to(narrator.device))]
-        told = list(references.values())
-        rows += scorer.score(item.dataset, material.subject, [written[i] for i in references], told)
+        written, told = narratives_of(narrator, item, findings), list(references.values())
+        rows += scorer.score(item.dataset, material.subject, [written[i].text for i in references], told)
     return rows
-
-
-def lengthen_history(findings: Sequence[Findings], history_k: int) -> list[Findings]:
-    """Findings whose segments know up to `history_k` predecessors; what was measured of them stays.
-
-    A trend stays that of the reference, whatever a run sees of the past.
-    """
-    longer = []
-    for i, found in enumerate(findings):
-        first = i
-        while i - first < history_k and first - 1 in findings[first].segment.history:
-            first -= 1
-        longer.append(replace(found, segment=replace(found.segment, history=tuple(range(first, i)))))
-    return longer
 
 
 def format_ablations(scores: dict[str, Any]) -> str:

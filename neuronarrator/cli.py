@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +144,11 @@ def _narrate(args: argparse.Namespace) -> int:
 
 
 def _unique_stems(paths: Sequence[Path]) -> list[str]:
-    """Names of the reports: the stems of the files, numbered from the second of one name on."""
-    seen: Counter[str] = Counter()
-    stems = []
+    """Names of the reports: the stems of the files; where one is taken, with the first number from 2 on that is not."""
+    stems: list[str] = []
     for path in paths:
-        seen[path.stem] += 1
-        stems.append(path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}")
+        names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
+        stems.append(next(name for name in names if name not in stems))
     return stems
 
 

@@ -17,6 +17,7 @@ from corpus.store import CorpusReader
 from neuronarrator.epoch_datamodule import EpochDataModule
 from neuronarrator.persons import codes_of
 from neuronarrator.source import Source
+from neuronarrator.stream import lengthen_history
 
 
 class BatchList(Dataset[Batch]):
@@ -92,13 +93,14 @@ class CropDataModule(EpochDataModule):
             augmentation=self.augmentation,
             weights=[*(source.weight for source, _ in loaded), *[1.0] * len(simulated)],
         )
-        self.val_batches = BatchList(
-            [
-                batch
-                for _, recording in _load(val, "validation recordings")
-                for batch in segment_batches(find_recording(recording), self.hparams["batch_size"])
-            ]
-        )
+        validation = (recording for _, recording in _load(val, "validation recordings"))
+        self.val_batches = BatchList([batch for recording in validation for batch in self._in_order(recording)])
+
+    def _in_order(self, recording: Recording) -> Iterator[Batch]:
+        """The segments of a recording with K predecessors each, whatever their trends are measured with."""
+        history_k = self.hparams["history_k"]
+        findings = list(lengthen_history(find_recording(recording), history_k))
+        return segment_batches(findings, self.hparams["batch_size"], history_k=history_k)
 
     @property
     def persons(self) -> list[str]:

@@ -20,7 +20,15 @@ from neuronarrator.history import history_cache
 from neuronarrator.language.generation import Generation
 from neuronarrator.models import AnyNarrator
 from neuronarrator.narrator import Narrator
-from neuronarrator.stream import DrawnMaps, find_in_parts, load_any_length, plan_segments, samples_of, window
+from neuronarrator.stream import (
+    DrawnMaps,
+    find_in_parts,
+    lengthen_history,
+    load_any_length,
+    plan_segments,
+    samples_of,
+    window,
+)
 from neuronarrator.verify import VerifiedClaim, verify_narrative
 
 BATCH_SIZE = 32
@@ -181,11 +189,11 @@ def read_batches(
     """The segments of one recording in order, a batch at a time: their numbers, their findings, what a model reads.
 
     Args:
-        findings: of every segment; a history is the last segments before.
+        findings: of every segment; a history is the last segments before, up to K whatever they were measured with.
         history_k: K.
         batch_size: segments a batch; no more than these and their history are held.
     """
-    coming, start = iter(findings), 0
+    coming, start = lengthen_history(findings, history_k), 0
     before: list[Findings] = []
     while new := list(islice(coming, batch_size)):
         part = [*before, *new]

@@ -1,7 +1,7 @@
 """Who was in the training of a model, by codes that name nobody, so that evaluation can tell."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 KEY = "persons"
@@ -18,14 +18,14 @@ def codes_of(subjects: Iterable[str]) -> list[str]:
     return sorted(set(map(code_of, subjects)))
 
 
-def seen_in_training(stages: Sequence[Mapping[str, Any]], subjects: Iterable[str]) -> list[str] | None:
+def seen_in_training(model: Any, subjects: Iterable[str]) -> list[str] | None:
     """Those of the subjects that some stage of a training saw; None where no stage says whom it saw.
 
     Args:
-        stages: of a saved narrator, `hub.read_stages`.
+        model: whose `stages` are those of `hub.read_stages`; without them nobody knows.
         subjects: as evaluation names them.
     """
-    told = [stage[KEY] for stage in stages if KEY in stage]
+    told = [stage[KEY] for stage in getattr(model, "stages", ()) if KEY in stage]
     if not told:
         return None
     codes = {code for stage in told for code in stage}

@@ -10,7 +10,7 @@ from corpus.claims import facts_of
 from corpus.findings import Findings
 from neuronarrator.calibrate import Confidence
 from neuronarrator.evaluate.material import Material, Recorded
-from neuronarrator.evaluate.predictions import Place, place, read_lines, recording_of
+from neuronarrator.evaluate.predictions import Place, check_recordings, place, read_lines, recording_of
 from neuronarrator.evaluate.sources import Item, none_usable, usable
 from neuronarrator.language.generation import Generation
 from neuronarrator.models import AnyNarrator
@@ -40,9 +40,10 @@ def predict(
 
     Raises:
         RecordingError: no recording can be used.
-        ValueError: the file is of another model.
+        ValueError: the file is of another model, or two recordings have one name.
     """
-    out = Path(out)
+    items, out = list(items), Path(out)
+    check_recordings(items)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.touch()
     lines, whole = read_lines(out)

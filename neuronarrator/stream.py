@@ -1,7 +1,7 @@
 """Recordings of any length: samples that are computed when they are read, segments that are measured part by part."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +116,20 @@ def find_in_parts(recording: Recording, plan: Sequence[Segment]) -> Iterator[Fin
         for segment, own, found in zip(segments, features, artifacts, strict=True):
             yield find(segment, own, found)
         del segments  # before the next are read
+
+
+def lengthen_history(findings: Iterable[Findings], history_k: int) -> Iterator[Findings]:
+    """The findings of all segments of a recording, whose segments know up to `history_k` predecessors.
+
+    What was measured of them stays: a trend is that of the reference, whatever a narrator sees of the past.
+    """
+    known, end_s = 0, 0.0
+    for number, found in enumerate(findings):
+        segment = found.segment
+        near = abs(segment.start_s - end_s) < 1 / segment.sfreq  # else a corpus does not store what is between
+        follows = near and number - 1 in segment.history
+        known, end_s = min(known + 1, history_k) if follows else 0, segment.start_s + segment.duration_s
+        yield replace(found, segment=replace(segment, history=tuple(range(number - known, number))))
 
 
 def _features(segments: Sequence[Segment], mean_band: dict[int, np.ndarray]) -> list[Features]:

@@ -69,6 +69,8 @@ def _build(args: argparse.Namespace) -> int:
     jobs += list(zip(args.dataset, args.root, strict=True))
     if not jobs:
         raise ValueError("got no dataset, expected at least one: give --dataset NAME --root DIR, or --config FILE")
+    if (args.out / "__init__.py").exists():
+        raise ValueError(f"got --out {args.out.name!r}, a Python package, expected a folder of its own: take another")
     with tqdm(desc="recordings", unit="file") as bar:
 
         def show(outcome: Outcome, done: int, total: int) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neuronarrator.commands.scores import write_json
+
 
 def add_model_commands(commands: Any) -> None:
     """`predict`, `calibrate`, `compare`, `judge`, `ratings`."""
@@ -123,8 +125,7 @@ def _compare(args: argparse.Namespace) -> int:
 
     comparison = compare(read_config(args.config), args.out, find_device(args.device))
     table = format_comparison(comparison.scores)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "comparison.json").write_text(json.dumps(comparison.scores, indent=2) + "\n")
+    write_json(comparison.scores, args.out / "comparison.json")
     (args.out / "comparison.md").write_text(table + "\n", "utf-8")
     (args.out / "comparison.png").write_bytes(comparison_png(comparison.scores))
     (args.out / "comparison.html").write_text(comparison_page(comparison), "utf-8")
@@ -171,14 +172,22 @@ def _judge(args: argparse.Namespace) -> int:
     from neuronarrator.evaluate.judge import judge
 
     teacher = Teacher(args.base_url, args.judge, temperature=0.0)
-    print(json.dumps(judge(_compared(args), teacher, args.cache, args.seed), indent=2))
+    compared = _compared(args)
+    scores = judge(compared.comparisons, teacher, args.cache, args.seed)
+    print(json.dumps(scores | {"n_missing": compared.n_missing, "skipped": compared.skipped}, indent=2))
     return 0
 
 
 def _export_ratings(args: argparse.Namespace) -> int:
     from neuronarrator.evaluate.ratings import export_sheet
 
-    export_sheet(_compared(args), args.sheet, args.key, args.seed)
+    compared = _compared(args)
+    export_sheet(compared.comparisons, args.sheet, args.key, args.seed)
+    for name, count in compared.n_missing.items():
+        if count:
+            print(f"{name}: {count} segments without a narrative, shown as the empty text", file=sys.stderr)
+    for name, why in compared.skipped.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
     print(args.sheet, args.key, sep="\n")
     return 0
 

@@ -16,7 +16,7 @@ from neuronarrator.compare.config import ORACLE, PREDICTIONS, CompareConfig, che
 from neuronarrator.evaluate.narrative_scores import Scored, Scorer, summarise
 from neuronarrator.evaluate.narrative_scores import compare as compare_rows
 from neuronarrator.evaluate.narratives import versions
-from neuronarrator.evaluate.predictions import MISSING, Predictions
+from neuronarrator.evaluate.predictions import MISSING, Predictions, check_recordings
 from neuronarrator.evaluate.references import Reference, references_of
 from neuronarrator.evaluate.sources import Item, none_usable, usable
 from neuronarrator.hub import find_model, read_stages
@@ -67,11 +67,13 @@ def compare(config: CompareConfig, out: Path, device: str = "cpu") -> Comparison
         device: of the models.
 
     Raises:
-        ValueError: a system that is not there or without a narrative of a segment, or a choice without recordings.
+        ValueError: a system that is not there or without a narrative of a segment, a choice without recordings, or two
+            recordings of one name.
         RecordingError: no recording can be used.
     """
     check_systems(config.systems)
     items = [item for chosen in config.data for item in chosen.items()]
+    check_recordings(items)
     examples = _examples(items)
     systems, budgets = {}, {}
     for name, model in config.systems.items():

@@ -1,6 +1,6 @@
 """A recording in, the marks of the waveform detector out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,9 +19,16 @@ HOP = N_TIMES // 2
 def mark_recording(detector: WaveformDetector, recording: Recording, threshold: float | None = None) -> list[Waveform]:
     """Find the waveforms of a preprocessed recording, one electrode a mark, in order of time.
 
-    Windows of ten seconds overlap by half. A mark counts where its middle lies in the part that its window owns; marks
-    of one class and electrode that overlap are joined, so a long one may span windows. A stretch below ten seconds
-    is filled up with zeros.
+    Marks of one class and electrode that overlap are joined, so a long one may span windows; see `find_marks`.
+    """
+    return _in_order(_joined(find_marks(detector, recording, threshold)))
+
+
+def find_marks(detector: WaveformDetector, recording: Recording, threshold: float | None = None) -> list[Waveform]:
+    """The marks of a preprocessed recording as the detector makes them, one electrode a mark, in order of time.
+
+    Windows of ten seconds overlap by half. A mark counts where its middle lies in the part that its window owns. A
+    stretch below ten seconds is filled up with zeros.
 
     Args:
         detector: on any device.
@@ -55,7 +62,11 @@ def mark_recording(detector: WaveformDetector, recording: Recording, threshold: 
                 marks.append(
                     Waveform(WAVEFORM_KINDS[kind], names, begin / SFREQ + start_s, end_s - start_s, min(score, 1.0))
                 )
-    return sorted(_joined(marks), key=lambda mark: (mark.start_s, mark.ch_names, mark.kind))
+    return _in_order(marks)
+
+
+def _in_order(marks: Iterable[Waveform]) -> list[Waveform]:
+    return sorted(marks, key=lambda mark: (mark.start_s, mark.ch_names, mark.kind))
 
 
 def _windows(recording: Recording) -> Iterator[tuple[int, int, float, float]]:

@@ -27,7 +27,7 @@ from corpus.noise_audit import split_sentences
 from corpus.recording import Recording
 from corpus.waveforms import Waveform
 from encoders.waveform import WaveformDetector
-from neuronarrator.detection.marks import mark_recording
+from neuronarrator.detection.marks import find_marks
 from neuronarrator.detection.task import LEAST_SCORE
 from neuronarrator.language.generation import Generation
 from neuronarrator.models import AnyNarrator
@@ -143,7 +143,7 @@ def _tell(narrator: AnyNarrator, batch: Batch, question: str | None) -> Sequence
 
 
 def marks_of(detector: WaveformDetector, bench: Bench, name: str = "detector") -> Answers:
-    """The marks of a detector in eval mode on every item with boxes, down to `LEAST_SCORE`."""
+    """The marks of a detector in eval mode on every item with boxes, down to `LEAST_SCORE`, none of them joined."""
     marks: dict[str, list[Waveform]] = {}
     layouts: dict[tuple[tuple[str, ...], float], list[BenchItem]] = defaultdict(list)
     for item in bench.items:
@@ -155,7 +155,7 @@ def marks_of(detector: WaveformDetector, bench: Bench, name: str = "detector") -
         joined = np.concatenate([segment.signal_uv for segment in segments], axis=1)
         marks |= {item.item_id: [] for item in items}
         recording = Recording(joined, sfreq, ch_names, breaks_s=tuple(ends[:-1].tolist()))
-        for mark in mark_recording(detector, recording, LEAST_SCORE):
+        for mark in find_marks(detector, recording, LEAST_SCORE):
             number = int(np.searchsorted(ends, mark.start_s + mark.duration_s / 2))
             start_s = float(mark.start_s - (ends[number] - segments[number].duration_s))
             marks[items[number].item_id].append(replace(mark, start_s=start_s))

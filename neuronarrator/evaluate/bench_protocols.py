@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.dataset import segment_batches
 from corpus.datasets import Label, get_dataset
 from corpus.datasets.tuh_labels import BACKGROUND, SEIZURES
 from corpus.labels import LABEL_TASKS, LabelTask
@@ -22,7 +21,7 @@ from neuronarrator.evaluate.sources import Item, none_usable, open_data, usable
 from neuronarrator.metrics.bootstrap import LEVEL
 from neuronarrator.metrics.classification import LABEL_SIGNATURE, label_scores
 from neuronarrator.models import AnyNarrator
-from neuronarrator.narrate import BATCH_SIZE
+from neuronarrator.narrate import read_batches
 
 NOT_SEIZURES = ("nesz",)  # non-epileptic
 SEIZURE_LABELS = frozenset(SEIZURES) - frozenset(NOT_SEIZURES)
@@ -168,8 +167,8 @@ def _collect(
         labels = material.labels()
         truths = [protocol.truth(own) if used else None for own, used in zip(labels, examples, strict=True)]
         seen, left_out = seen + 1, left_out + sum(examples) - sum(truth is not None for truth in truths)
-        for number, batch in enumerate(segment_batches(findings, BATCH_SIZE, history_k=narrator.config.history_k)):
-            part = truths[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]
+        for numbers, _, batch in read_batches(findings, narrator.config.history_k):
+            part = [truths[number] for number in numbers]
             if any(part):
                 batch = batch.to(narrator.device)
                 told = model.ask(batch, protocol.asked) if asks else model.generate(batch)

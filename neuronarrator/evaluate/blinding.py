@@ -1,5 +1,6 @@
 """Narratives beside their references for a judge or an expert, who knows neither which is which nor who wrote them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from corpus.claims import facts_of
 from neuronarrator.evaluate.narratives import narratives_of
-from neuronarrator.evaluate.predictions import Predictions, place_of
+from neuronarrator.evaluate.predictions import MISSING, Predictions, place_of
 from neuronarrator.evaluate.references import references_of
 from neuronarrator.evaluate.sources import Item, none_usable, usable
 from neuronarrator.metrics.axes import five_axes
@@ -66,6 +67,21 @@ class Blinded:
         return (reference, text) if self.swapped else (text, reference)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What there is to compare.
+
+    Attributes:
+        comparisons: of every system, segment by segment.
+        n_missing: by system, of how many segments it has no narrative; these are compared as the empty text.
+        skipped: recordings that could not be used, with the reason of each.
+    """
+
+    comparisons: list[Comparison]
+    n_missing: dict[str, int]
+    skipped: dict[str, str]
+
+
 def blind(comparisons: Sequence[Comparison], seed: int) -> list[Blinded]:
     """The comparisons of all systems in random order, the reference first in a random half of them."""
     rng = np.random.default_rng(seed)
@@ -76,7 +92,7 @@ def blind(comparisons: Sequence[Comparison], seed: int) -> list[Blinded]:
 
 def comparisons_of(
     systems: Mapping[str, Narrator | Predictions], items: Iterable[Item], seed: int = 0, limit: int | None = None
-) -> list[Comparison]:
+) -> Compared:
     """The narratives of several systems of the same segments, with the references of evaluation.
 
     Args:
@@ -87,8 +103,10 @@ def comparisons_of(
 
     Raises:
         RecordingError: no recording can be used.
+        ValueError: a system has none of the segments.
     """
     segments: list[list[Comparison]] = []
+    lacking: list[list[str]] = []  # systems, of each segment
     skipped: dict[str, str] = {}
     for item, material in usable(items, skipped):
         findings, examples = material.findings()
@@ -98,7 +116,15 @@ def comparisons_of(
             dataset, recording, _ = place_of(item, findings[number])
             where = (dataset, recording, findings[number].segment.start_s, material.subject)
             segments.append([Comparison(name, *where, told[name][number].text, reference.text) for name in systems])
+            lacking.append([name for name in systems if told[name][number] is MISSING])
     if not segments:
         raise none_usable(skipped)
-    chosen = np.random.default_rng(seed).permutation(len(segments))[:limit].tolist()
-    return [comparison for place in sorted(chosen) for comparison in segments[place]]
+    chosen = sorted(np.random.default_rng(seed).permutation(len(segments))[:limit].tolist())
+    missing = Counter(name for place in chosen for name in lacking[place])
+    if silent := [name for name in systems if missing[name] == len(chosen)]:
+        raise ValueError(
+            f"got {silent[0]!r} without any of the {len(chosen)} segments, expected predictions of --data: predict it, "
+            "with the same --dataset"
+        )
+    comparisons = [comparison for place in chosen for comparison in segments[place]]
+    return Compared(comparisons, {name: missing[name] for name in systems}, skipped)

@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 
 from corpus.claims import parse_claims
 from corpus.dataset import collate
-from corpus.findings import find_segments
 from neuronarrator.calibrate import (
     LEVELS,
     Calibration,
@@ -22,7 +21,7 @@ from neuronarrator.calibrate import (
 )
 from neuronarrator.evaluate.narrative_controls import ALTERED
 from neuronarrator.evaluate.narrative_scores import Scorer
-from neuronarrator.evaluate.references import excerpt
+from neuronarrator.evaluate.references import excerpt, find_excerpt
 from neuronarrator.evaluate.sources import Item, none_usable, usable
 from neuronarrator.language.generation import Generation
 from neuronarrator.metrics.calibration import CALIBRATION_SIGNATURE, reliability, risk_threshold
@@ -74,10 +73,10 @@ def examples_of(
     for _, material in usable(items, skipped):
         findings, targets = material.findings()
         numbers = rng.permutation(np.flatnonzero(targets))[:per_recording]
-        segments, places = excerpt(findings, sorted(numbers.tolist()))
+        segments, places = excerpt(findings, sorted(numbers.tolist()), narrator.config.history_k)
         for name, change in changes.items():
             shown = segments if change is None else [change(segment, rng) for segment in segments]
-            measured = find_segments(shown)
+            measured = find_excerpt(shown)
             batch = collate(shown, [f.features for f in measured], places, narrator.config.history_k)
             told, features = narrator.generate(batch.to(narrator.device)), input_features(batch)
             for row, (place, generation) in enumerate(zip(places, told, strict=True)):

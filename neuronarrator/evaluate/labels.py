@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from corpus.claims import facts_of
 from corpus.labels import LABEL_TASKS, LabelTask
 from neuronarrator.evaluate.narratives import narratives_of, versions
-from neuronarrator.evaluate.predictions import Predictions
+from neuronarrator.evaluate.predictions import MISSING, Predictions
 from neuronarrator.evaluate.published import paper_accuracies
 from neuronarrator.evaluate.sources import Item, open_data, usable
 from neuronarrator.metrics.bootstrap import LEVEL, bootstrap_means, percentiles
@@ -76,26 +76,32 @@ def evaluate_labels(
 
     Returns:
         For each of "datasets" with a `LabelTask`: "stated" and "probe" (None without) as `label_scores` returns them,
-        "votes" where experts voted, "paper" (Table 5), "n_unlabelled" (segments without one clear label).
+        "votes" where experts voted, "paper" (Table 5), "n_unlabelled" (segments without one clear label), "n_missing"
+        (segments without a narrative, scored as the empty text).
 
     Raises:
-        ValueError: no segment with a label.
+        ValueError: no segment with a label, predictions of none of them, or not of all of the training side.
     """
     options = options or LabelOptions()
     skipped: dict[str, str] = {}
-    tested, unlabelled = collect(narrator, open_data(data, dataset, split).items, skipped)
+    tested, unlabelled, missing = collect(narrator, open_data(data, dataset, split).items, skipped)
     if not tested:
         raise ValueError(
             f"got no segment with a label of {', '.join(LABEL_TASKS)}, expected some: name the dataset by --dataset"
         )
+    if missing.total() == sum(map(len, tested.values())):
+        raise ValueError(
+            f"got predictions of none of the {missing.total()} segments with a label, expected those of --data: "
+            "predict it, with the same --dataset"
+        )
     trained: dict[str, list[Labelled]] = {}
     if options.probe and split not in (None, "train"):
-        trained, _ = collect(narrator, open_data(data, dataset, "train").items, skipped)
+        trained = _training_side(narrator, data, dataset, skipped)
     found = {}
     for name, rows in tested.items():
         others = None if split in (None, "train") else trained.get(name, [])
         found[name] = score_labels(LABEL_TASKS[name], rows, others, options)
-        found[name] |= {"n_unlabelled": unlabelled[name], "paper": paper_accuracies(name)}
+        found[name] |= {"n_unlabelled": unlabelled[name], "n_missing": missing[name], "paper": paper_accuracies(name)}
     return {
         "datasets": found,
         "split": split or "all",
@@ -110,22 +116,40 @@ def evaluate_labels(
     }
 
 
+def _training_side(
+    narrator: Narrator | Predictions, data: str | Path, dataset: str | None, skipped: dict[str, str]
+) -> dict[str, list[Labelled]]:
+    """What the probe learns from; ValueError where a narrative is missing, as the probe would learn from silence."""
+    found, _, missing = collect(narrator, open_data(data, dataset, "train").items, skipped)
+    if missing.total():
+        raise ValueError(
+            f"got predictions without {missing.total()} segments of the training side, which the probe learns from, "
+            "expected all of them: predict without --split"
+        )
+    return found
+
+
 def collect(
     narrator: Narrator | Predictions, items: Iterable[Item], skipped: dict[str, str]
-) -> tuple[dict[str, list[Labelled]], Counter[str]]:
-    """The labelled narratives of each dataset that has a `LabelTask`, and how many segments have no clear label."""
+) -> tuple[dict[str, list[Labelled]], Counter[str], Counter[str]]:
+    """The labelled narratives of each dataset that has a `LabelTask`.
+
+    Returns:
+        Them; how many segments have no clear label; how many of the labelled ones have no narrative.
+    """
     found: dict[str, list[Labelled]] = {}
-    unlabelled: Counter[str] = Counter()
+    unlabelled, missing = Counter[str](), Counter[str]()
     for item, material in usable([item for item in items if item.dataset in LABEL_TASKS], skipped):
         task, (findings, examples) = LABEL_TASKS[item.dataset], material.findings()
-        texts = [written.text for written in narratives_of(narrator, item, findings)]
-        for text, labels, example in zip(texts, material.labels(), examples, strict=True):
+        told = narratives_of(narrator, item, findings)
+        for written, labels, example in zip(told, material.labels(), examples, strict=True):
             truth, votes = task.truth(labels), next((label.votes for label in labels if label.votes), ())
             if example and (truth or votes):
                 value = None if truth is None else truth.value
-                found.setdefault(item.dataset, []).append(Labelled(material.subject, text, value, votes))
+                found.setdefault(item.dataset, []).append(Labelled(material.subject, written.text, value, votes))
+                missing[item.dataset] += written is MISSING
             unlabelled[item.dataset] += example and truth is None
-    return found, unlabelled
+    return found, unlabelled, missing
 
 
 def score_labels(

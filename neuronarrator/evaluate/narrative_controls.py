@@ -7,10 +7,10 @@ import numpy as np
 
 from corpus.claims import facts_of
 from corpus.dataset import collate
-from corpus.findings import Findings, find_segments
+from corpus.findings import Findings
 from corpus.segment import Segment
 from neuronarrator.evaluate.narrative_scores import Values
-from neuronarrator.evaluate.references import excerpt
+from neuronarrator.evaluate.references import excerpt, find_excerpt
 from neuronarrator.language.generation import Generation
 from neuronarrator.metrics.facts import fact_score
 from neuronarrator.narrator import Narrator
@@ -70,7 +70,7 @@ def narrate_altered(
         and "less_confident", 0 or 1; "changed_text" and "changed_facts", 0 or 1; "fact_f1" against the signal as
         recorded, and "own_fact_f1" against the altered one.
     """
-    segments, places = excerpt(findings, list(real))
+    segments, places = excerpt(findings, list(real), narrator.config.history_k)
     return {
         name: _narrate([change(segment, rng) for segment in segments], places, narrator, findings, real)
         for name, change in ALTERED.items()
@@ -84,7 +84,7 @@ def _narrate(
     findings: Sequence[Findings],
     real: dict[int, Generation],
 ) -> list[Values]:
-    altered = find_segments(segments)
+    altered = find_excerpt(segments)
     batch = collate(segments, [f.features for f in altered], places, narrator.config.history_k)
     found = []
     generations = zip(real.items(), places, narrator.generate(batch.to(narrator.device)), strict=True)

@@ -118,6 +118,10 @@ def _voted(
                 skipped[item.name] = "a corpus keeps no votes: name the folder of the dataset itself"
                 continue
             for label in (one for one in material.read_labels() if one.kind == "pattern"):
+                if not label.votes:
+                    from_s = f"from {label.start_s:g} s on"
+                    skipped[item.name] = f"no votes on the pattern {from_s}: name data with votes, such as iiic"
+                    continue
                 caption = _caption(detector, material.recording, label.start_s)
                 if caption is None:
                     skipped[item.name] = f"no segment of ten seconds from {label.start_s:g} s on"

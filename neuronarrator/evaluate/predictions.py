@@ -9,7 +9,7 @@ What a line must hold is `REQUIRED`; a model of another kind writes these and it
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,18 @@ class Predictions:
 def recording_of(item: Item) -> tuple[str, str]:
     """Dataset and recording: the same for a recording of a dataset and for that recording in a corpus."""
     return item.dataset, item.name.removeprefix(f"{item.dataset}/")
+
+
+def check_recordings(items: Iterable[Item]) -> None:
+    """Raise ValueError where two recordings have one name, so that a file could not tell their segments apart."""
+    seen = set()
+    for item in items:
+        if (where := recording_of(item)) in seen:
+            raise ValueError(
+                f"got two recordings {where[1]!r} of {where[0]}, expected names that differ: put their folders into "
+                "one and name that, name each dataset, or rename one"
+            )
+        seen.add(where)
 
 
 def place_of(item: Item, findings: Findings) -> Place:

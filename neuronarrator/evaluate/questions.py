@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from corpus.background import complete_alone
-from corpus.dataset import segment_batches
 from corpus.findings import Findings, Labels
 from corpus.instruct import Item, Material, make_items
 from corpus.instruct.contrasts import find_contrasts
@@ -23,7 +22,7 @@ from neuronarrator.evaluate.bench_answers import parse_choice
 from neuronarrator.evaluate.narratives import versions
 from neuronarrator.evaluate.sources import none_usable, open_data, usable
 from neuronarrator.metrics.bootstrap import LEVEL, bootstrap_means, percentiles
-from neuronarrator.narrate import BATCH_SIZE
+from neuronarrator.narrate import read_batches
 from neuronarrator.narrator import Narrator
 
 KINDS: tuple[Task, ...] = ("yes_no", "choice", "question")
@@ -102,7 +101,7 @@ def ask_all(
     unasked = (*narrator.config.questions, "Which band?")[0]  # its answer is not used
     asked = [item.turns[0].text if item else unasked for item in items]
     texts: list[str] = []
-    for batch in segment_batches(findings, BATCH_SIZE, history_k=narrator.config.history_k):
+    for _, _, batch in read_batches(findings, narrator.config.history_k):
         texts += [answer.text for answer in narrator.ask(batch, asked[len(texts) : len(texts) + len(batch)])]
     return list(zip(items, complete, texts, strict=True))
 
@@ -112,8 +111,8 @@ def score_answers(answered: Sequence[Answered], seed: int) -> dict[str, Any]:
 
     Returns:
         "accuracy" with its "ci" over persons, "invalid_rate" (nothing that answers the question, counted as wrong),
-        "chance" (1/2 and 1/4; of questions in words, the answers given to other persons on the same topic),
-        "topics" (number and accuracy of each), "n" and "n_subjects".
+        "chance" (1/2 and 1/4; of questions in words, the answers given to other persons on the same topic, None where
+        there are none), "topics" (number and accuracy of each), "n" and "n_subjects".
     """
     right = [is_right(one, one.text) for one in answered]
     hits = np.array([bool(value) for value in right], float)
@@ -159,7 +158,7 @@ def _class_of(one: Answered) -> str:
     return one.item.topic.split(" ")[0] if " + " not in one.item.topic else "two at once"
 
 
-def _answers_of_others(answered: Sequence[Answered]) -> float:
+def _answers_of_others(answered: Sequence[Answered]) -> float | None:
     """The share of answers that would be right of the next person who was asked about the same topic."""
     hits = []
     for topic in {one.item.topic for one in answered}:
@@ -168,7 +167,7 @@ def _answers_of_others(answered: Sequence[Answered]) -> float:
             others = [other for other in own[i + 1 :] + own[:i] if other.subject != one.subject]
             if others:
                 hits.append(bool(is_right(one, others[0].text)))
-    return float(np.mean(hits)) if hits else float("nan")
+    return float(np.mean(hits)) if hits else None
 
 
 def format_questions(scores: dict[str, Any]) -> str:
@@ -176,7 +175,8 @@ def format_questions(scores: dict[str, Any]) -> str:
     lines = ["kind        right    95 % interval   chance   invalid   questions"]
     for kind, own in scores["kinds"].items():
         edges = "-" if own["ci"] is None else f"{own['ci'][0]:.3f} to {own['ci'][1]:.3f}"
-        rates = "    ".join(f"{own[key]:.3f}" for key in ("chance", "invalid_rate"))
+        chance = "-" if own["chance"] is None else f"{own['chance']:.3f}"
+        rates = f"{chance:<5}    {own['invalid_rate']:.3f}"
         lines.append(f"{kind:<11} {own['accuracy']:.3f}    {edges:<14}  {rates}     {own['n']}")
         lines += [f"  {name:<16} {topic['accuracy']:.3f} of {topic['n']}" for name, topic in own["topics"].items()]
     return "\n".join(lines)

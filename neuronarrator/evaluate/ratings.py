@@ -82,13 +82,16 @@ def score_sheets(key: str | Path, sheets: Sequence[str | Path]) -> dict[str, Any
     Returns:
         For each of "systems" the mean of each axis and their "sum", over experts and items; "cohen": kappa on each
         axis of each pair of experts, on the items that both rated; "fleiss": on those that all rated; "rules": for
-        each expert what `judge.agreement` returns; "n_items" of each expert, by the name of the file.
+        each expert what `judge.agreement` returns; "n_items" of each expert, by the name of the file, or by its path
+        where names repeat.
 
     Raises:
         ValueError: as `read_sheet`, or no rating at all.
     """
     hidden = read_key(key)
-    experts = {Path(sheet).name: read_sheet(sheet, hidden) for sheet in sheets}
+    names = [Path(sheet).name for sheet in sheets]
+    called = [name if names.count(name) == 1 else str(sheet) for name, sheet in zip(names, sheets, strict=True)]
+    experts = {name: read_sheet(sheet, hidden) for name, sheet in zip(called, sheets, strict=True)}
     if not any(experts.values()):
         raise ValueError("got sheets without a rating, expected 1 or 0 in the columns of the axes: fill them in")
     systems = {}

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from corpus.artifacts import detect_in_all
 from corpus.describe import write_narrative
 from corpus.features import extract_features
-from corpus.findings import Fact, Findings, Labels, find
-from corpus.segment import Segment
+from corpus.findings import Fact, Findings, Labels, find, find_segments
+from corpus.segment import HISTORY_K, Segment
 from neuronarrator.evaluate.material import Material, Stored
+from neuronarrator.stream import lengthen_history
 
 ORACLE_SEED = 1_000_003  # away from the seed of the references: other wordings of the same facts
 WRITTEN = "written from the findings"
@@ -73,17 +74,30 @@ def _measured(findings: Sequence[Findings]) -> list[Findings]:
     return [find(s, m, [*a, *b]) for s, m, a, b in zip(segments, features, seen, lost, strict=True)]
 
 
-def excerpt(findings: Sequence[Findings], numbers: Sequence[int]) -> tuple[list[Segment], list[int]]:
-    """Some segments with all of their history, as a recording of their own.
+def excerpt(
+    findings: Sequence[Findings], numbers: Sequence[int], history_k: int = HISTORY_K
+) -> tuple[list[Segment], list[int]]:
+    """Some segments with their history, as a recording of their own.
+
+    Args:
+        findings: of all segments of a recording.
+        numbers: of those asked for.
+        history_k: K of the narrator; a history is at least as long as `find_excerpt` needs.
 
     Returns:
         The segments, whose `history` indexes into them, and where those asked for stand.
     """
-    wanted = sorted({*numbers, *(past for i in numbers for past in findings[i].segment.history)})
+    all_segments = [found.segment for found in lengthen_history(findings, max(history_k, HISTORY_K))]
+    wanted = sorted({*numbers, *(past for i in numbers for past in all_segments[i].history)})
     places = {number: place for place, number in enumerate(wanted)}
     segments = []
     for number in wanted:
-        segment = findings[number].segment
+        segment = all_segments[number]
         history = tuple(places[past] for past in segment.history if past in places)
         segments.append(replace(segment, index=places[number], history=history))
     return segments, [places[i] for i in numbers]
+
+
+def find_excerpt(segments: Sequence[Segment]) -> list[Findings]:
+    """The findings of an excerpt; a trend is over the last `HISTORY_K` segments, as it is for any narrator."""
+    return find_segments([replace(segment, history=segment.history[-HISTORY_K:]) for segment in segments])

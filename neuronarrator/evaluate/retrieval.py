@@ -31,6 +31,7 @@ from neuronarrator.metrics.retrieval import (
     summarise_ranks,
 )
 from neuronarrator.narrator import Narrator
+from neuronarrator.persons import seen_in_training
 
 BATCH_SIZE = 64
 TIES = "a tie counts against the query (pessimistic): equal similarities within 1e-6 rank before the match"
@@ -125,7 +126,8 @@ def evaluate_retrieval(
         figures: folder for pictures of the embedding space; None: none.
 
     Returns:
-        As `score_pairs`, and with it "model", "skipped", "split", "subjects", "stride_s", "seed", "figures".
+        As `score_pairs`, and with it "model", "skipped", "split", "subjects", "seen_in_training", "stride_s", "seed",
+        "figures".
 
     Raises:
         RecordingError: no recording can be used.
@@ -145,6 +147,7 @@ def evaluate_retrieval(
         "seed": options.seed,
         "split": split or "all",
         "subjects": found.subjects,
+        "seen_in_training": seen_in_training(narrator, pairs.subjects.tolist()),
         "model": narrator.card,
         "skipped": skipped,
     }

@@ -86,6 +86,8 @@ def format_labels(scores: dict[str, Any]) -> str:
             notes.append(f"{name}: share of the experts who agree {share['mean']:.3f}, at most {most['mean']:.3f}")
         if part["n_unlabelled"]:
             notes.append(f"{name}: {part['n_unlabelled']} segments without one clear label are left out")
+        if part["n_missing"]:
+            notes.append(f"{name}: {part['n_missing']} segments without a narrative, scored as the empty text")
     return "\n\n".join([fill(told, 110), _columns(rows), "\n".join(notes), *_skipped(scores)])
 
 

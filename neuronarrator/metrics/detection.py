@@ -48,7 +48,7 @@ def mean_of_known(values: Iterable[float | None]) -> float | None:
 
 def map_interval(
     hits_of: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], persons: int, resamples: int, seed: int
-) -> list[float]:
+) -> list[float] | None:
     """Interval of the mean average precision when persons are drawn with replacement.
 
     Args:
@@ -58,7 +58,7 @@ def map_interval(
         seed: of that.
 
     Returns:
-        Lower and upper edge, see `bootstrap.percentiles`.
+        Lower and upper edge, see `bootstrap.percentiles`; None where there is no true box.
     """
     drawn = np.random.default_rng(seed).multinomial(persons, np.full(persons, 1 / persons), size=resamples)
     means = [
@@ -67,7 +67,8 @@ def map_interval(
         )
         for w in drawn
     ]
-    return percentiles(np.array([value for value in means if value is not None])[:, None])[0]
+    known = [value for value in means if value is not None]
+    return percentiles(np.array(known)[:, None])[0] if known else None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Ablations: what each file changes, runs of a miniature budget in one table, and histories longer than measured."""
+"""Ablations: what each file changes, and runs of a miniature budget in one table."""
 
 import argparse
 import json
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,8 @@ import yaml
 from lightning.pytorch.cli import LightningCLI
 from transformers import PreTrainedTokenizerBase
 
-from corpus.findings import find_recording
-from corpus.preprocess import preprocess
-from corpus.recording import Recording
-from corpus.simulate import SimulationPreset, random_preset, simulate, write_edf
-from neuronarrator.ablation import AblationOptions, format_ablations, items_of, lengthen_history, train_run
+from corpus.simulate import random_preset, simulate, write_edf
+from neuronarrator.ablation import AblationOptions, format_ablations, items_of, train_run
 from neuronarrator.commands.ablate import add_ablate
 from neuronarrator.narrator import Narrator
 
@@ -137,26 +133,6 @@ def test_the_items_are_those_of_the_validation_side(base: Path, tmp_path: Path) 
     data["init_args"]["sources"][0]["val"] = []
     with pytest.raises(ValueError, match="got no recording on side 'val' of 1 sources"):
         items_of(data, "val")
-
-
-@pytest.fixture(scope="module")
-def broken() -> Recording:
-    """A minute and a half with a break in the fifth segment."""
-    recording = preprocess(simulate(SimulationPreset(duration_s=90.0), seed=1).recording)
-    return replace(recording, breaks_s=(42.0,))
-
-
-def test_history_grows_to_k_and_ends_at_a_break(broken: Recording) -> None:
-    findings = find_recording(broken)
-    longer = lengthen_history(findings, 4)
-    starts = {i for i, found in enumerate(findings) if not found.segment.history}
-    for i, found in enumerate(longer):
-        first = max(start for start in starts if start <= i)
-        assert found.segment.history == tuple(range(max(first, i - 4), i))
-        assert found.facts == findings[i].facts  # trends stay those of the reference
-    assert [found.segment.history for found in lengthen_history(findings, 2)] == [
-        found.segment.history for found in findings
-    ]
 
 
 def test_the_table_shows_intervals_and_signs() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from corpus.simulate import SimulationPreset, simulate, write_edf
-from neuronarrator.cli import main
+from neuronarrator.cli import _unique_stems, main
+from neuronarrator.commands.scores import show_scores
 from neuronarrator.document import SCHEMA
 
 
@@ -46,6 +47,17 @@ def test_two_files_of_one_name_do_not_overwrite_each_other(recording_file: Path,
     assert main(["narrate", str(recording_file), str(twin), "--out", str(out), "--formats", "json"]) == 0
     lengths = {p.name: len(json.loads(p.read_text())["segments"]) for p in out.iterdir()}
     assert lengths == {"patient.json": 4, "patient-2.json": 2}
+
+
+def test_reports_have_names_that_differ() -> None:
+    paths = [Path(name) for name in ("x/a.edf", "y/a.edf", "z/a-2.edf", "z/b.edf", "z/a.bdf")]
+    assert _unique_stems(paths) == ["a", "a-2", "a-2-2", "b", "a-3"]
+
+
+def test_scores_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
+    for file in (None, tmp_path / "scores.json"):
+        with pytest.raises(ValueError, match="JSON"):
+            show_scores({"chance": float("nan")}, "", file)
 
 
 @pytest.mark.parametrize("what", ["retrieval", "narratives"])

@@ -184,6 +184,15 @@ def test_all_systems_are_looked_for_before_the_first_one_narrates(
     check_systems(systems | {"shipped": "tiny"})
 
 
+def test_folders_that_hold_the_same_names_are_refused(
+    recordings: Path, systems: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuronarrator.compare.run.load_narrator", lambda *args: pytest.fail("began to narrate"))
+    (tmp_path / "person1.edf").write_bytes((recordings / "person0.edf").read_bytes())
+    with pytest.raises(ValueError, match=r"got two recordings 'person1\.edf' of recordings"):
+        compare(CompareConfig([Chosen(str(recordings)), Chosen(str(tmp_path))], systems), tmp_path / "out")
+
+
 def test_a_model_whose_weights_are_missing_is_told(systems: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((Path(systems["no signal"]) / "config.json").read_text())
     with pytest.raises(ValueError, match="which holds no narrator"):

@@ -70,6 +70,15 @@ def test_wrong_words_are_answered_in_one_line(
     assert "\n" not in told
 
 
+def test_a_corpus_is_not_built_into_a_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the checkout, `--out corpus` names the source."""
+    (tmp_path / "__init__.py").touch()
+    where = ["--dataset", "folder", "--root", str(tmp_path), "--out", str(tmp_path)]
+    assert main(["corpus", "build", *where]) == 1
+    assert "a Python package" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["__init__.py"]
+
+
 def test_datasets_are_listed_with_licence_and_access(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "datasets"]) == 0
     told = capsys.readouterr().out

@@ -37,6 +37,7 @@ from neuronarrator.metrics.detection import (
     average_precision,
     error_table,
     event_scores,
+    map_interval,
     operating_points,
 )
 from neuronarrator.metrics.marks import match_marks, to_marks
@@ -146,6 +147,8 @@ def test_average_precision_by_hand() -> None:
     assert average_precision(np.array([False, True, True]), 2) == pytest.approx(2 / 3)  # the envelope
     assert average_precision(np.array([], bool), 3) == 0
     assert np.isnan(average_precision(hits, 0))
+    nobody = np.array([], int)
+    assert map_interval([(hits, np.zeros(4, int), nobody)], 2, 10, 0) is None
 
 
 def test_marks_meet_on_one_electrode_of_one_window_and_boxes_are_hit_once() -> None:

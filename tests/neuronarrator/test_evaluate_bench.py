@@ -19,9 +19,9 @@ from corpus.recording import Recording
 from corpus.refine import Teacher
 from corpus.simulate import TEN_TWENTY
 from corpus.waveforms import Waveform
-from encoders.waveform import WaveformDetector
+from encoders.waveform import TINY_DETECTOR, Detections, WaveformDetector
 from neuronarrator.commands.bench import add_bench_command, add_evaluate_bench
-from neuronarrator.detection.marks import mark_recording
+from neuronarrator.detection.marks import find_marks
 from neuronarrator.detection.task import LEAST_SCORE
 from neuronarrator.evaluate.bench import evaluate_bench, format_bench, rouge_1, score_boxes, score_choices
 from neuronarrator.evaluate.bench_answers import (
@@ -224,10 +224,33 @@ def test_marks_of_many_segments_are_those_of_each_alone(bench: Bench) -> None:
     assert told is not None
     for item in small.items:
         segment = small.segment(item)
-        alone = mark_recording(detector, Recording(segment.signal_uv, 200.0, segment.ch_names), LEAST_SCORE)
+        alone = find_marks(detector, Recording(segment.signal_uv, 200.0, segment.ch_names), LEAST_SCORE)
         together = sorted(told[item.item_id], key=lambda mark: (mark.start_s, mark.ch_names, mark.kind))
         assert [(m.kind, m.ch_names) for m in together] == [(m.kind, m.ch_names) for m in alone]
         assert [m.start_s for m in together] == pytest.approx([m.start_s for m in alone], abs=1e-3)
+
+
+class TwiceDetector(WaveformDetector):
+    """Marks the same spindle twice, a little apart, on the first electrode of every window."""
+
+    def detect(self, signal_uv: torch.Tensor, present: torch.Tensor, threshold: Any = None) -> Detections:
+        window = torch.arange(len(signal_uv)).repeat(2)
+        row = present[0].int().argmax()
+        starts = torch.tensor([4.0, 4.5]).repeat_interleave(len(signal_uv))
+        scores = torch.tensor([0.9, 0.05]).repeat_interleave(len(signal_uv))
+        return Detections(window, torch.full_like(window, row), torch.zeros_like(window), starts, starts + 1, scores)
+
+
+def test_marks_that_overlap_stay_apart(bench: Bench) -> None:
+    """A doubtful mark makes a sure one no longer."""
+    small = replace(bench, items=bench.items[:2])
+    told = marks_of(TwiceDetector(TINY_DETECTOR), small).marks
+    assert told is not None
+    for item in small.items:
+        assert [(m.start_s, m.duration_s, m.confidence) for m in told[item.item_id]] == [
+            (pytest.approx(4.0), pytest.approx(1.0), pytest.approx(0.9)),
+            (pytest.approx(4.5), pytest.approx(1.0), pytest.approx(0.05)),
+        ]
 
 
 # Files

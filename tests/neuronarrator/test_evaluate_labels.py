@@ -1,6 +1,7 @@
 """Labels from narratives: texts that state them, texts that state facts alone, persons kept apart, votes."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,11 @@ from corpus.labels import LABEL_TASKS
 from corpus.recording import Recording
 from corpus.simulate import SimulationPreset, simulate, write_edf
 from neuronarrator.cli import main
+from neuronarrator.evaluate import labels
 from neuronarrator.evaluate.labels import Labelled, LabelOptions, collect, evaluate_labels, probe, score_labels
 from neuronarrator.evaluate.material import Recorded
-from neuronarrator.evaluate.sources import Item, open_data
+from neuronarrator.evaluate.predictions import Predictions
+from neuronarrator.evaluate.sources import Data, Item, open_data
 from neuronarrator.evaluate.table import format_labels
 from neuronarrator.language.generation import Generation
 
@@ -104,24 +107,35 @@ def test_only_the_labelled_segment_of_a_recording_counts(simulated: Recording) -
         Item("iiic", "a", lambda: Recorded("iiic/a", simulated, lambda: (label,))),
         Item("recordings", "b", lambda: pytest.fail("has no labels, so is not read")),
     ]
-    found, unlabelled = collect(Teller(), items, {})  # type: ignore[arg-type]
+    found, unlabelled, missing = collect(Teller(), items, {})  # type: ignore[arg-type]
     assert found == {"iiic": [Labelled("iiic/a", "GPDs are seen.", "GPD", label.votes)]}
     assert unlabelled["iiic"] == 5
+    assert missing["iiic"] == 0
 
 
-def test_a_published_folder_is_scored_from_a_file_of_predictions(tmp_path: Path) -> None:
-    """Two persons, at rest and at work."""
-    folder, file = tmp_path / "eegmat", tmp_path / "told.jsonl"
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two persons as EEGMAT publishes them, at rest and at work."""
+    folder = tmp_path / "eegmat"
     folder.mkdir()
     write_edf(simulate(SimulationPreset(duration_s=12.0), seed=0).recording, folder / "Subject00_1.edf")
     for name in ("Subject00_2", "Subject01_1", "Subject01_2"):
         (folder / f"{name}.edf").write_bytes((folder / "Subject00_1.edf").read_bytes())
+    return folder
+
+
+def tell(items: Iterable[Item], file: Path) -> Path:
+    """Predictions of the one segment of each recording."""
     texts = {"1": "Recorded at rest. Alpha dominates.", "2": "Beta dominates."}
     lines = [
-        {"dataset": "workload", "recording": item.name, "start_s": 0.0, "text": texts[item.name[-1]]}
-        for item in open_data(folder, "workload").items
+        {"dataset": "workload", "recording": item.name, "start_s": 0.0, "text": texts[item.name[-1]]} for item in items
     ]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def test_a_published_folder_is_scored_from_a_file_of_predictions(folder: Path, tmp_path: Path) -> None:
+    file = tell(open_data(folder, "workload").items, tmp_path / "told.jsonl")
     where = ["--data", str(folder), "--dataset", "workload", "--predictions", str(file)]
     assert main(["evaluate", "labels", *where, "--json", str(tmp_path / "s.json")]) == 0
     scores = json.loads((tmp_path / "s.json").read_text())
@@ -132,6 +146,26 @@ def test_a_published_folder_is_scored_from_a_file_of_predictions(tmp_path: Path)
     table = format_labels(scores)
     for words in ("workload: stated", "workload: probe", "paper: EEGConformer", "75.5", "2 folds, no person in two"):
         assert words in table
+
+
+def test_missing_predictions_are_counted_and_those_of_a_whole_side_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first person is tested, the second trains the probe."""
+    items = open_data(folder, "workload").items
+    sides = {None: items, "test": items[:2], "train": items[2:]}
+    monkeypatch.setattr(labels, "open_data", lambda data, dataset, split: Data(sides[split], ""))
+    both = evaluate_labels(Predictions(tell(items, tmp_path / "both.jsonl")), folder, "workload", "test", OPTIONS)
+    assert both["datasets"]["workload"]["probe"]["balanced_accuracy"]["value"] == 1.0
+    assert both["datasets"]["workload"]["n_missing"] == 0
+    tested = Predictions(tell(items[:2], tmp_path / "test.jsonl"))
+    with pytest.raises(ValueError, match="without 2 segments of the training side"):
+        evaluate_labels(tested, folder, "workload", "test", OPTIONS)
+    scores = evaluate_labels(tested, folder, "workload", None, OPTIONS)
+    assert scores["datasets"]["workload"]["n_missing"] == 2
+    assert "workload: 2 segments without a narrative" in format_labels(scores)
+    with pytest.raises(ValueError, match="got predictions of none of the 2 segments"):
+        evaluate_labels(tested, folder, "workload", "train", OPTIONS)
 
 
 def test_data_without_labels_is_refused(tmp_path: Path) -> None:

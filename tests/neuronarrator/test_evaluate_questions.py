@@ -78,6 +78,13 @@ def test_chance_of_questions_in_words_is_what_others_were_told(found: list[Findi
     assert 0.0 < scores["chance"] < 1.0
 
 
+def test_one_person_has_no_chance_of_questions_in_words(found: list[Findings]) -> None:
+    rows = [replace(one, subject="0") for one in answered(found, "question")]
+    scores = score_answers(rows, seed=0)
+    assert scores["chance"] is None
+    assert f"0.000    {'-':<14}  -        1.000" in format_questions({"kinds": {"question": scores}})
+
+
 def test_every_segment_of_a_recording_is_asked(narrator: Narrator, simulated: Recording, tmp_path: Path) -> None:
     write_edf(simulated, tmp_path / "rec.edf")
     with pytest.raises(ValueError, match="has learnt the instructions narrate only"):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpus.recording import Recording
+from corpus.recording import Recording, RecordingError
 from corpus.refine import Teacher, TeacherError, client
 from neuronarrator.evaluate.blinding import QUESTIONS, Comparison, blind, comparisons_of
 from neuronarrator.evaluate.judge import judge, judge_messages, parse_verdict
@@ -114,13 +114,31 @@ def test_systems_are_compared_on_the_same_drawn_segments(simulated: Recording, t
         lines = [{"dataset": "workload", "recording": "a", "start_s": 10.0 * i, "text": f"{name}{i}"} for i in range(6)]
         (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
         systems[name] = Predictions(tmp_path / name)
-    found = comparisons_of(systems, items, seed=0, limit=2)  # type: ignore[arg-type]
+    found = comparisons_of(systems, items, seed=0, limit=2).comparisons  # type: ignore[arg-type]
     assert len(found) == 4
     for one, two in zip(found[::2], found[1::2], strict=True):
         assert (one.system, two.system) == ("x", "y")
         assert one.text[1:] == two.text[1:] == f"{one.start_s / 10:.0f}"
         assert one.reference == two.reference != ""
-    assert len(comparisons_of(systems, items)) == 12  # type: ignore[arg-type]
+    assert len(comparisons_of(systems, items).comparisons) == 12  # type: ignore[arg-type]
+
+
+def test_what_a_system_lacks_is_counted_and_one_without_texts_is_refused(simulated: Recording, tmp_path: Path) -> None:
+    def bad() -> Recorded:
+        raise RecordingError("no EEG")
+
+    items = [Item("workload", "a", lambda: Recorded("one", simulated)), Item("workload", "b", bad)]
+    systems: dict[str, Any] = {}
+    for name, count in (("whole", 6), ("half", 3)):
+        lines = [{"dataset": "workload", "recording": "a", "start_s": 10.0 * i, "text": ""} for i in range(count)]
+        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        systems[name] = Predictions(tmp_path / name)
+    found = comparisons_of(systems, items)
+    assert found.n_missing == {"whole": 0, "half": 3}
+    assert found.skipped == {"b": "no EEG"}
+    (tmp_path / "other").write_text('{"dataset": "recordings", "recording": "a", "start_s": 0, "text": ""}\n')
+    with pytest.raises(ValueError, match="got 'other' without any of the 6 segments"):
+        comparisons_of({**systems, "other": Predictions(tmp_path / "other")}, items)
 
 
 # The judge
@@ -231,6 +249,18 @@ def test_sheets_come_back_with_what_they_hid(tmp_path: Path) -> None:
     assert apart["cohen"]["one.csv, harsh.csv"]["dominant_band"] == 0.0
     assert apart["fleiss"]["event"] == -1.0  # on every item one says yes and one no
     assert score_sheets(key, [one])["fleiss"]["event"] is None
+
+
+def test_sheets_of_one_name_in_two_folders_are_two_experts(tmp_path: Path) -> None:
+    sheet, key = tmp_path / "sheet.csv", tmp_path / "key.csv"
+    export_sheet(COMPARISONS, sheet, key, seed=3)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    one = fill(sheet, tmp_path / "one" / "sheet.csv", honest)
+    two = fill(sheet, tmp_path / "two" / "sheet.csv", lambda row: honest(row) if row["item"] != "0" else {})
+    three = fill(sheet, tmp_path / "three.csv", honest)
+    found = score_sheets(key, [one, two, three])
+    assert found["n_items"] == {str(one): 12, str(two): 11, "three.csv": 12}
 
 
 def test_sheets_that_do_not_fit_are_refused(tmp_path: Path) -> None:

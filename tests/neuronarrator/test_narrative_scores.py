@@ -24,7 +24,7 @@ from neuronarrator.evaluate.material import Recorded, Stored
 from neuronarrator.evaluate.narrative_controls import control_numbers, replace_by_noise, shuffle_time
 from neuronarrator.evaluate.narrative_scores import Scorer, summarise
 from neuronarrator.evaluate.narratives import score_narratives
-from neuronarrator.evaluate.references import WRITTEN, Reference, excerpt, references_of
+from neuronarrator.evaluate.references import WRITTEN, Reference, excerpt, find_excerpt, references_of
 from neuronarrator.evaluate.sources import Item, open_data
 from neuronarrator.evaluate.table import format_narratives
 from neuronarrator.metrics import AXES, five_axes, rouge_scores
@@ -288,6 +288,10 @@ def test_an_excerpt_brings_the_history_along(found: list[Findings]) -> None:
     assert [s.start_s for s in segments] == [10.0, 20.0, 30.0, 40.0]
     assert places == [2, 3]
     assert [segments[i].history for i in places] == [(0, 1), (1, 2)]
+    longer, places_of_longer = excerpt(found, [3, 4], history_k=4)
+    assert [longer[i].history for i in places_of_longer] == [(0, 1, 2), (0, 1, 2, 3)]
+    measured = find_excerpt(longer)
+    assert [measured[i].facts for i in places_of_longer] == [found[i].facts for i in (3, 4)]
     assert control_numbers(range(10), 4) == [3, 4, 5, 6]
     assert control_numbers([1, 2], 4) == [1, 2]
     assert control_numbers([1, 2], 0) == []

@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 
 from corpus.dataset.mixture import NARRATE
+from corpus.datasets.base import Label
+from corpus.recording import Recording, RecordingError
 from encoders.waveform import WaveformDetector
+from neuronarrator.evaluate import patterns
+from neuronarrator.evaluate.material import Recorded
 from neuronarrator.evaluate.patterns import evaluate_patterns, format_patterns, stated_pattern
+from neuronarrator.evaluate.sources import Data, Item
 from neuronarrator.language.prompts import TASK_INSTRUCTION
 
 
@@ -38,6 +43,24 @@ def test_simulated_segments_are_scored(detector: WaveformDetector) -> None:
     assert scores["patterns"]["n_segments"] == 6
     assert sum(sum(row.values()) for row in scores["patterns"]["confusion"].values()) == 6
     assert "six patterns" in format_patterns(scores)
+
+
+def test_a_label_without_votes_is_skipped(
+    detector: WaveformDetector, simulated: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Label("pattern", "LPD", "segment", "one reader", 10.0, 10.0)
+    voted = Label("pattern", "GPD", "segment", "votes", 20.0, 10.0, votes=(("GPD", 2), ("SZ", 1)))
+    items = [
+        Item("iiic", name, lambda label=label: Recorded(label.source, simulated, lambda: (label,)))  # type: ignore[misc]
+        for name, label in (("a", bare), ("b", voted))
+    ]
+    monkeypatch.setattr(patterns, "open_data", lambda *_: Data(items, ""))
+    scores = evaluate_patterns(detector, ["iiic"], resamples=10)
+    assert [sample["name"] for sample in scores["samples"]] == ["b"]
+    assert scores["skipped"] == {"a": "no votes on the pattern from 10 s on: name data with votes, such as iiic"}
+    del items[1]
+    with pytest.raises(RecordingError, match="no votes on the pattern from 10 s on"):
+        evaluate_patterns(detector, ["iiic"], resamples=10)
 
 
 def test_real_votes_are_read(detector: WaveformDetector, shared_data: Path) -> None:

@@ -177,6 +177,14 @@ def test_what_is_no_file_of_predictions_is_refused(
         predict(narrator, items[1:2], tmp_path / "empty.jsonl")
 
 
+def test_two_recordings_of_one_name_are_refused(narrator: Any, items: list[Item], tmp_path: Path) -> None:
+    """A folder has no more of a name than its own path below it, so two folders can hold the same."""
+    twin = Item("workload", "workload/a", items[2].load)
+    with pytest.raises(ValueError, match="got two recordings 'a' of workload"):
+        predict(narrator, [*items, twin], tmp_path / "p.jsonl")
+    assert not (tmp_path / "p.jsonl").exists()
+
+
 def test_a_calibrated_model_says_how_sure_it_is(narrator: Any, items: list[Item], tmp_path: Path) -> None:
     rows: list[tuple[str, int]] = []
 

@@ -24,7 +24,7 @@ from neuronarrator.narrator import Narrator
 from neuronarrator.predict import predict
 from neuronarrator.report import write_report
 from neuronarrator.report.document import plain
-from neuronarrator.stream import DrawnMaps, ForwardReader, find_in_parts, plan_segments
+from neuronarrator.stream import DrawnMaps, ForwardReader, find_in_parts, lengthen_history, plan_segments
 
 SFREQ = 250.0
 UNKNOWN = "TP10h"
@@ -145,6 +145,36 @@ def test_a_batch_is_that_of_all_findings_together(both: tuple[Recording, Recordi
         for name in ("signal_uv", "history_uv", "history_mask", "log_power", "start_s"):
             np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
         assert (got.templates, got.ch_names) == (expected.templates, expected.ch_names)
+
+
+def test_history_grows_to_k_and_ends_at_a_break(both: tuple[Recording, Recording]) -> None:
+    findings = find_recording(both[0])
+    starts = {i for i, found in enumerate(findings) if not found.segment.history}
+    assert len(starts) == 2
+    for i, (found, longer) in enumerate(zip(findings, lengthen_history(findings, 4), strict=True)):
+        first = max(start for start in starts if start <= i)
+        assert longer.segment.history == tuple(range(max(first, i - 4), i))
+        assert longer.facts == found.facts  # trends stay those of the reference
+    same = lengthen_history(findings, 2)
+    assert [found.segment.history for found in same] == [found.segment.history for found in findings]
+    kept = [*findings[:2], *(replace(f, segment=replace(f.segment, history=(1,))) for f in findings[3:4])]
+    assert [found.segment.history for found in lengthen_history(kept, 4)] == [(), (0,), ()]  # the third is not stored
+
+
+@pytest.mark.parametrize("size", [3, 32])
+def test_a_narrator_reads_as_many_predecessors_as_it_has_learnt_with(
+    size: int, both: tuple[Recording, Recording], stub: Any
+) -> None:
+    stub.config.history_k = 4
+    findings = list(find_in_parts(both[1], plan_segments(both[1])))
+    batches = [batch for _, batch, _ in generate_batches(stub, findings, size)]
+    mask = np.concatenate([batch.history_mask.numpy() for batch in batches])
+    assert mask.sum(1).tolist() == [0, 1, 2, 3, 4, 4, 0, 1, 2, 3, *[4] * (len(findings) - 10)]
+    signal_uv = np.concatenate([batch.signal_uv.numpy() for batch in batches])
+    history_uv = np.concatenate([batch.history_uv.numpy() for batch in batches])
+    np.testing.assert_array_equal(history_uv[20], signal_uv[16:20])
+    narrated = narrate_recording(stub, both[1], size).segments
+    assert narrated[5].findings.segment.history == (3, 4)  # what is reported is measured over two
 
 
 def test_narration_and_page_are_the_same(both: tuple[Recording, Recording], stub: Any, tmp_path: Path) -> None:

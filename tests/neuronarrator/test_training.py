@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from corpus.dataset import Augmentation, Batch
+from corpus.simulate import random_preset, simulate, write_edf
 from neuronarrator.cli import run_trainer
 from neuronarrator.datamodule import (
     CropDataModule,
@@ -112,6 +113,19 @@ def test_crops_are_the_same_with_and_without_narratives() -> None:
     assert all(torch.equal(batches[0].signal_uv, batch.signal_uv) for batch in batches)
     assert [len(batch.narratives) for batch in batches] == [0, 2, 2, 2]
     assert [len(batch.instructions or ()) for batch in batches] == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("history_k", [0, 1, 4])
+def test_validation_knows_as_many_predecessors_as_training(history_k: int, tmp_path: Path) -> None:
+    for seed in range(2):
+        write_edf(simulate(random_preset(seed, duration_s=60.0), seed).recording, tmp_path / f"{seed}.edf")
+    source = Source(str(tmp_path), train=("0.edf",), val=("1.edf",))
+    data = NarrationDataModule([source], batch_size=8, batches_per_epoch=1, history_k=history_k)
+    data.setup()
+    (batch,) = data.val_dataloader()
+    (crops,) = data.train_dataloader()
+    assert batch.history_mask.shape[1] == crops.history_mask.shape[1] == history_k
+    assert batch.history_mask.sum(1).tolist() == [min(i, history_k) for i in range(6)]
 
 
 def test_a_file_on_both_sides_is_refused(tmp_path: Path) -> None:
