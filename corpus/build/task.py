@@ -11,7 +11,7 @@ from corpus.build.config import BuildConfig, plain_config
 from corpus.datasets import Entry
 from corpus.splits import Split
 
-PART_FORMAT = 3  # another one is made anew
+PART_FORMAT = 4  # another one is made anew
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from corpus.montage import few_electrodes, pick_eeg
+from corpus.preprocess.bad_channels import find_bad_channels
 from corpus.preprocess.damage import EXTREME_UV, MISSING
 from corpus.preprocess.filtering import filter_stretch
 from corpus.preprocess.fir import LinearSteps
@@ -158,7 +159,7 @@ def _prepare(recording: Recording, preset: PreprocessPreset, stream: bool) -> St
     """Inspect the recording, write down all that will be done to it, and get ready to do it."""
     stretches = recording.stretches
     clean = inspect_signal(recording.signal_uv, recording.sfreq, stretches)
-    head, rows = _repaired(recording, clean)
+    head, rows = _well_placed(*_repaired(recording, clean), clean)
     plan = None if preset.reference is None else plan_reference(head.ch_names, preset.reference)
     head, steps = _filtered(head, preset, clean, rows)
     counts = [steps.count(stop - start) for start, stop in stretches]
@@ -187,6 +188,33 @@ def _process(
 
         for chunk in filter_stretch(read, (len(rows), stop - start), steps, stream):
             yield plan.apply(chunk) if plan else chunk
+
+
+def _well_placed(recording: Recording, rows: np.ndarray, clean: CleanSignal) -> tuple[Recording, np.ndarray]:
+    """The same without electrodes of poor contact."""
+    bad = find_bad_channels(clean, rows, recording.sfreq)
+    why = {
+        name: f"poor contact: {bad[row]:.1f} times as strong as most electrodes, and like none of them"
+        for row, name in zip(rows.tolist(), recording.ch_names, strict=True)
+        if row in bad
+    }
+    return _without(recording, why), np.array([row for row in rows.tolist() if row not in bad])
+
+
+def _without(recording: Recording, why: dict[str, str]) -> Recording:
+    """The facts of a recording without some of its channels; `why` says of each what is wrong with it."""
+    if not why:
+        return recording
+    kept = tuple(name for name in recording.ch_names if name not in why)
+    told = f"left out: {', '.join(f'{name} ({reason})' for name, reason in why.items())}"
+    return replace(
+        recording,
+        signal_uv=np.empty((len(kept), 0)),
+        ch_names=kept,
+        defects=tuple(defect for defect in recording.defects if defect.ch_name in kept),
+        set_aside=recording.set_aside + tuple(SetAside(name, reason) for name, reason in why.items()),
+        warnings=(*recording.warnings, told, *few_electrodes(len(kept))),
+    )
 
 
 def _filtered(
@@ -234,27 +262,18 @@ def _repaired(recording: Recording, clean: CleanSignal) -> tuple[Recording, np.n
         )
     if not any(clean.defects):
         return recording, rows
-    aside = tuple(
-        SetAside(names[i], f"{share[i]:.0%} of its samples are {what[i]}") for i in np.flatnonzero(share > MAX_MISSING)
-    )
-    kept = tuple(names[i] for i in rows)
+    beyond = np.flatnonzero(share > MAX_MISSING)
+    head = _without(recording, {names[i]: f"{share[i]:.0%} of its samples are {what[i]}" for i in beyond})
     found = [d for i in rows for d in defects_of(clean, int(i), names[i], recording.sfreq)]
     extreme = [d for d in found if d.why != MISSING]
-    told = recording.warnings + (few_electrodes(len(kept)) if aside else ())
+    told = head.warnings
     if extreme:
         seconds, where = sum(d.duration_s for d in extreme), len({d.ch_name for d in extreme})
         told += (
             f"amplitudes that no brain makes (over {EXTREME_UV / 1000:g} mV, or stuck) were interpolated: "
-            f"{seconds:.1f} s in {where} of {len(kept)} channels",
+            f"{seconds:.1f} s in {where} of {len(rows)} channels",
         )
-    done = replace(
-        recording,
-        signal_uv=np.empty((len(kept), 0)),
-        ch_names=kept,
-        defects=tuple(d for d in recording.defects if d.ch_name in kept) + tuple(found),
-        set_aside=recording.set_aside + aside,
-        warnings=told,
-    )
+    done = replace(head, signal_uv=np.empty((len(rows), 0)), defects=head.defects + tuple(found), warnings=told)
     if any(MISSING in kind for kind in kinds):
         done = done.with_step("missing samples interpolated linearly")
     return (done.with_step("extreme amplitudes and stuck values interpolated linearly") if extreme else done), rows

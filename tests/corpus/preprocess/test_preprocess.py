@@ -195,7 +195,10 @@ def test_missing_samples_become_defects():
     assert done.ch_names == ("Fp1", "Fp2", "C4")
     assert done.set_aside[0].name == "C3"
     assert done.set_aside[0].why == "50% of its samples are missing"
-    assert done.warnings == ("3 electrodes only: statements about where on the scalp need at least 4",)
+    assert done.warnings == (
+        "left out: C3 (50% of its samples are missing)",
+        "3 electrodes only: statements about where on the scalp need at least 4",
+    )
     assert done.defects == (
         Defect("Fp1", 10.0, 0.1, "missing samples"),
         Defect("Fp2", 0.0, 0.05, "missing samples"),
