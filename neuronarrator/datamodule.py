@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -45,12 +45,9 @@ class CropDataModule(EpochDataModule):
         augmentation: of the training crops.
         seed: of crops and simulation.
         num_workers: of the training loader.
-
-    Attributes:
-        narrate: whether crops come with their reference narratives; alignment and pretraining need none.
     """
 
-    narrate: ClassVar[bool | Mixture] = False
+    narrate: bool | Mixture = False  # crops come with their narratives; alignment and pretraining need none
 
     def __init__(
         self,
@@ -114,27 +111,38 @@ class CropDataModule(EpochDataModule):
 
 
 class NarrationDataModule(CropDataModule):
-    """The same crops with their reference narratives, for what learns to write."""
+    """The same crops with their reference narratives, for what learns to write.
 
-    narrate = True
-
-
-class InstructionDataModule(CropDataModule):
-    """The same crops, each with a question and its answer: the mixture of stage 2 (CerebraGloss, Sec. 3.3).
-
-    Validation asks for the narrative, as elsewhere.
+    Args:
+        sources: see `CropDataModule`.
+        simulated: see `CropDataModule`.
+        batch_size: see `CropDataModule`.
+        batches_per_epoch: see `CropDataModule`.
+        history_k: see `CropDataModule`.
+        augmentation: see `CropDataModule`.
+        seed: see `CropDataModule`.
+        num_workers: see `CropDataModule`.
+        tasks: what the training crops are asked, each as often as the others (`corpus.dataset.Mixture`); None: always
+            for the narrative. Validation asks for that.
     """
 
-    narrate = Mixture()
+    narrate: bool | Mixture = True
 
-
-class QuestionDataModule(CropDataModule):
-    """The same crops, three in seven with their narratives and the others with one question each, of what is measured.
-
-    For a narrator that answers as well as it narrates. Validation asks for the narrative, as elsewhere.
-    """
-
-    narrate = Mixture(("narrative",) * 3 + ("question",) * 2 + ("yes_no", "choice"))
+    def __init__(
+        self,
+        sources: list[Source],
+        simulated: int = 0,
+        batch_size: int = 32,
+        batches_per_epoch: int = 200,
+        history_k: int = 2,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        tasks: list[str] | None = None,
+    ) -> None:
+        super().__init__(sources, simulated, batch_size, batches_per_epoch, history_k, augmentation, seed, num_workers)
+        if tasks is not None:
+            self.narrate = Mixture(tasks)
 
 
 def _load(chosen: Sequence[tuple[Source, Entry]], what: str) -> Iterator[tuple[Source, Recording]]:
@@ -156,7 +164,8 @@ class CorpusDataModule(EpochDataModule):
         num_workers: of each loader.
         group_by_length: train on batches of narratives of like length, drawn anew each epoch. Less padding is computed,
             but segments are read out of order, and neighbours no longer share a batch; off, a batch holds neighbours.
-        seed: of these batches and their order.
+        seed: of these batches and their order, and of the tasks.
+        tasks: what the training segments are asked, as in `NarrationDataModule`.
     """
 
     def __init__(
@@ -167,9 +176,14 @@ class CorpusDataModule(EpochDataModule):
         num_workers: int = 0,
         group_by_length: bool = False,
         seed: int = 0,
+        tasks: list[str] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+
+    def _train(self, **grouping: Any) -> NarrationDataset:
+        tasks, seed = self.hparams["tasks"], self.hparams["seed"]
+        return self._side("train", seed=seed, mixture=None if tasks is None else Mixture(tasks), **grouping)
 
     def _side(self, side: str, **grouping: Any) -> NarrationDataset:
         wanted = {key: self.hparams[key] for key in ("corpus", "batch_size", "history_k")}
@@ -183,8 +197,8 @@ class CorpusDataModule(EpochDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches of the training side, in another order each epoch."""
         if not self.hparams["group_by_length"]:
-            return DataLoader(self._side("train"), None, shuffle=True, num_workers=self.hparams["num_workers"])
-        self.train_batches = self._side("train", group_by_length=True, seed=self.hparams["seed"])
+            return DataLoader(self._train(), None, shuffle=True, num_workers=self.hparams["num_workers"])
+        self.train_batches = self._train(group_by_length=True)
         return super().train_dataloader()
 
     def val_dataloader(self) -> DataLoader:

@@ -94,6 +94,7 @@ class NarrationTask(L.LightningModule):
             tokenizer = narrator.llm
         elif tokenizer is None and start_from is not None:
             tokenizer = tokenizer_of(start_from)
+        self._llm = narrator.llm if isinstance(narrator.llm, str) else None
         vocabulary = load_or_train_tokenizer(tokenizer, recipe.vocab_size)
         if "ask" in narrator.instructions:
             vocabulary = complete_tokenizer(vocabulary)
@@ -178,7 +179,8 @@ class NarrationTask(L.LightningModule):
     def configure_callbacks(self) -> list[L.Callback]:
         """Count what training sees, for comparisons."""
         aligned = self.hparams["alignment_checkpoint"]
-        return [TrainingCount(self.hparams["start_from"], [*aligned] if isinstance(aligned, dict) else [aligned])]
+        weights = [*aligned] if isinstance(aligned, dict) else [aligned]
+        return [TrainingCount(self.hparams["start_from"], weights, self._llm)]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""

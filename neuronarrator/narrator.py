@@ -16,14 +16,15 @@ from corpus.features import extract_features
 from corpus.segment import Segment
 from neuronarrator import hub
 from neuronarrator.calibrate import Calibration
-from neuronarrator.language.chat import stack_rows
+from neuronarrator.language.chat import IGNORE_INDEX, lesson_ids, stack_lessons, stack_prompts
 from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
 from neuronarrator.language.llm import build_llm, llm_fields
 from neuronarrator.language.prompts import (
     PLACEHOLDERS,
     TASK_INSTRUCTION,
     build_prompt,
-    encode_answers,
+    chats_of,
+    first_words,
     splice,
 )
 from neuronarrator.narrator_config import NarratorConfig as NarratorConfig  # others find it here
@@ -82,16 +83,8 @@ class Narrator(SoftPrompts):
         """Embeddings of the whole prompt, soft prompts in place, (B, P, D); `task` and `turns` as in `build_prompt`."""
         return self._embed_prompts(batch, self.soft_prompts(batch), [task] * len(batch), turns)["inputs_embeds"]
 
-    def _prompts(
-        self, batch: Batch, tasks: Sequence[str], modalities: Sequence[str], turns: Sequence[tuple[str, str]] = ()
-    ) -> list[list[int]]:
-        """Token ids of the prompt of each row, as `build_prompt` makes them."""
-        counts = self.count_soft_prompts(len(batch.ch_names), modalities)
-        built = {task: build_prompt(self.tokenizer, counts, task, turns) for task in dict.fromkeys(tasks)}
-        return [built[task] for task in tasks]
-
     def _embed(self, rows: Mapping[str, Tensor], soft_prompts: Tensor) -> dict[str, Tensor]:
-        """Rows of `stack_rows` with embeddings, soft prompts in place, instead of ids."""
+        """Rows of `stack_prompts` or `stack_lessons` with embeddings, soft prompts in place, instead of ids."""
         ids = rows["input_ids"].to(self.device)
         embeds = splice(self.llm.get_input_embeddings()(ids), ids, self.placeholder_ids, soft_prompts)
         return {"inputs_embeds": embeds, "attention_mask": rows["attention_mask"].to(self.device)}
@@ -100,14 +93,15 @@ class Narrator(SoftPrompts):
         self, batch: Batch, soft_prompts: Tensor, tasks: Sequence[str], turns: Sequence[tuple[str, str]] = ()
     ) -> dict[str, Tensor]:
         """`inputs_embeds` (B, P, D) and `attention_mask` (B, P) of prompts to be continued, padded on the left."""
-        prompts = self._prompts(batch, tasks, self.config.modalities, turns)
-        return self._embed(stack_rows(prompts, None, self.tokenizer.pad_token_id), soft_prompts)
+        counts = self.count_soft_prompts(len(batch.ch_names), self.config.modalities)
+        built = {task: build_prompt(self.tokenizer, counts, task, turns) for task in dict.fromkeys(tasks)}
+        prompts = [built[task] for task in tasks]
+        return self._embed(stack_prompts(prompts, self.tokenizer.pad_token_id), soft_prompts)
 
     def forward(self, batch: Batch, modalities: Sequence[str] | None = None) -> NarratorOutput:
         """Teacher-forced pass over the reference narratives; `loss` is the mean over answer tokens (Eq. 7).
 
-        The instruction of each row is `batch.instructions`, or the narrative's where there are none. Answers are cut
-        where the positions of the LLM end.
+        Where there are `batch.chats`, over the answers in these. A row is cut where the positions of the LLM end.
 
         Args:
             batch: segments with their narratives.
@@ -115,13 +109,12 @@ class Narrator(SoftPrompts):
         """
         modalities = modalities or self.config.modalities
         soft_prompts = self.soft_prompts(batch, modalities)
-        prompts = self._prompts(batch, batch.instructions or [TASK_INSTRUCTION] * len(batch), modalities)
-        lengths = [len(prompt) for prompt in prompts]
-        answers = encode_answers(
-            self.tokenizer, batch.narratives, self.llm.config.max_position_embeddings - max(lengths)
-        )
-        rows = stack_rows(prompts, answers, self.tokenizer.pad_token_id)
-        keep = rows["labels"].shape[1] - min(lengths) + 1  # logits of what all rows have for a prompt are never used
+        before = first_words(self.count_soft_prompts(len(batch.ch_names), modalities))
+        room = self.llm.config.max_position_embeddings
+        lessons = [lesson_ids(self.tokenizer, [before + chat[0], *chat[1:]], room) for chat in chats_of(batch)]
+        rows = stack_lessons(lessons, self.tokenizer.pad_token_id)
+        asked = int((rows["labels"] == IGNORE_INDEX).all(dim=0).long().cumprod(dim=0).sum())
+        keep = rows["labels"].shape[1] - asked + 1  # logits of what all rows have for a prompt are never used
         output = self.llm(
             **self._embed(rows, soft_prompts),
             labels=rows["labels"][:, -keep:].to(self.device),

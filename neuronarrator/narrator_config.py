@@ -14,7 +14,8 @@ class NarratorConfig:
 
     Attributes:
         encoder: size of both encoders, "tiny" or "base".
-        llm: a Hugging Face model by name or directory, with its weights; or fields of `Qwen3Config`, for random ones.
+        llm: a Hugging Face model by name or directory, with its weights; or directory of a text narrator, for its LLM;
+            or fields of `Qwen3Config`, for random weights.
         history_k: K, preceding segments in the prompt; of a batch that holds more the last K are read.
         modalities: which soft prompts enter, among history, signal, topomap, spectrum.
         spectrum_width: width of the spectrum tokens before their projector.

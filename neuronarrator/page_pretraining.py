@@ -22,12 +22,12 @@ from neuronarrator.hub import find_model, model_card, read_stages
 from neuronarrator.language.chat import pad
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.page_heads import PageHeads, draw_labels, page_targets
-from neuronarrator.run_facts import persons_of, run_facts
+from neuronarrator.run_facts import TEXT, persons_of, run_facts
 from neuronarrator.text_narrator import TextNarrator
 from neuronarrator.vlm import VlmConfig, VlmNarrator
 
 OPTIMIZER = OptimizerOptions(warmup_steps=100, weight_decay=0.01)
-TEXT, PAGES = "measured features as text (its LLM)", "pages and what they show (stage 0)"
+PAGES = "pages and what they show (stage 0)"
 FEW_COLUMNS = 3
 PAPER, CONTRAST = 1.0, 0.25  # what is white becomes 0, so that a patch without ink is silent
 

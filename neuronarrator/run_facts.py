@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from neuronarrator import hub
+from neuronarrator.language.llm import text_narrator_config
 from neuronarrator.models import AnyNarrator
 from neuronarrator.persons import KEY
 from neuronarrator.version import __version__
 from neuronarrator.vlm import VlmNarrator
 
 PACKAGES = ("torch", "lightning", "transformers")
+TEXT = "measured features as text (its LLM)"  # what a stage learns that an LLM is taken from
 OPTIONS = (
     "learning_rate", "weight_decay", "warmup_steps", "factors", "spectrum_steps", "band_power_weight", "train_dual",
     "variant", "train", "stop_after",
@@ -89,14 +91,17 @@ class TrainingCount(L.Callback):
         start_from: the narrator that training continues from, whose stages come before; a checkpoint is looked up in
             its folder.
         others: files of further weights that training begins with.
+        llm: where the weights of the LLM are from: a text narrator, whose stages come before as such, or another model.
 
     Attributes:
         crops: up to now.
         tokens: up to now.
     """
 
-    def __init__(self, start_from: str | None = None, others: Sequence[str | None] = ()) -> None:
-        self.start_from, self.others = start_from, [name for name in others if name]
+    def __init__(
+        self, start_from: str | None = None, others: Sequence[str | None] = (), llm: str | None = None
+    ) -> None:
+        self.start_from, self.others, self.llm = start_from, [name for name in others if name], llm
         self.crops, self.tokens = 0, 0
         self._seen: Tensor | int = 0
         self._frozen: list[str] = []
@@ -122,7 +127,9 @@ class TrainingCount(L.Callback):
         own = torch.tensor([self.crops, self._all_tokens()], device=pl_module.device)
         total: Any = trainer.strategy.reduce(own, reduce_op="sum")
         self.crops, self.tokens = total.tolist()
+        read, named = _stages_of_llm(self.llm)
         earlier, start = _earlier_stages(self.start_from)
+        earlier, start = [*read, *earlier], [*named, *start]
         stage = {
             "learns": "narratives",
             "steps": trainer.global_step,
@@ -152,6 +159,14 @@ def _earlier_stages(start_from: str | None) -> tuple[list[dict[str, Any]], list[
     directory = Path(start_from).parent if Path(start_from).is_file() else hub.find_model(start_from)
     stages = hub.read_stages(directory)
     return stages, [] if stages else [start_from]
+
+
+def _stages_of_llm(llm: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The stages of the text narrator that an LLM is from; or none, and its name."""
+    if llm is None:
+        return [], []
+    stages = hub.read_stages(Path(llm)) if text_narrator_config(llm) else []
+    return [{**stage, "learns": TEXT} for stage in stages], [] if stages else [llm]
 
 
 def watch_tokens(narrator: AnyNarrator, note: Callable[[Tensor], None]) -> RemovableHandle:

@@ -17,10 +17,10 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from corpus.dataset import Batch
 from neuronarrator import hub
 from neuronarrator.calibrate import Calibration
-from neuronarrator.language.chat import chat_ids, stack_rows
+from neuronarrator.language.chat import chat_ids, lesson_ids, stack_lessons, stack_prompts
 from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
 from neuronarrator.language.llm import build_llm, llm_fields
-from neuronarrator.language.prompts import TASK_INSTRUCTION, encode_answers
+from neuronarrator.language.prompts import TASK_INSTRUCTION, chats_of
 
 KIND = "text"
 Reads = Literal["template", "nothing"]
@@ -32,7 +32,7 @@ class TextConfig:
 
     Attributes:
         reads: "template": the structured text of the measured features; "nothing": the instruction alone.
-        llm: a Hugging Face model by name or directory, with its weights; or fields of `Qwen3Config`, for random ones.
+        llm: as in `NarratorConfig`.
         max_new_tokens: where generation stops at the latest.
         name: of the model.
         version: of the model.
@@ -94,27 +94,30 @@ class TextNarrator(nn.Module):
             raise ValueError(f"got part {name!r} of a text narrator, expected llm; it has no other")
         return self.llm
 
-    def _prompts(self, batch: Batch) -> list[list[int]]:
+    def _first_words(self, batch: Batch) -> list[str]:
+        """What stands before the first question about each segment."""
         if self.config.reads == "nothing":
-            return [chat_ids(self.tokenizer, [TASK_INSTRUCTION])] * len(batch)
+            return [""] * len(batch)
         if len(batch.templates) != len(batch):
             raise ValueError(
                 f"got {len(batch.templates)} templates for {len(batch)} segments, expected one each; build the batch "
                 "from findings"
             )
-        return [chat_ids(self.tokenizer, [f"{template}\n{TASK_INSTRUCTION}"]) for template in batch.templates]
+        return [f"{template}\n" for template in batch.templates]
 
     def forward(self, batch: Batch) -> CausalLMOutputWithPast:
-        """Teacher-forced pass over the reference narratives; `loss` is the mean over answer tokens."""
-        prompts = self._prompts(batch)
-        room = self.llm.config.max_position_embeddings - max(map(len, prompts))
-        rows = stack_rows(prompts, encode_answers(self.tokenizer, batch.narratives, room), self.tokenizer.pad_token_id)
+        """Teacher-forced pass over the reference narratives, or the answers of `batch.chats`; `loss` is their mean."""
+        room = self.llm.config.max_position_embeddings
+        told = zip(self._first_words(batch), chats_of(batch), strict=True)
+        lessons = [lesson_ids(self.tokenizer, [before + chat[0], *chat[1:]], room) for before, chat in told]
+        rows = stack_lessons(lessons, self.tokenizer.pad_token_id)
         return self.llm(**{name: value.to(self.device) for name, value in rows.items()}, use_cache=False)
 
     @torch.inference_mode()
     def generate(self, batch: Batch, options: GenerationOptions = GREEDY) -> list[Generation]:
         """Narratives of a batch, all rows at once; greedy by default."""
-        rows = stack_rows(self._prompts(batch), None, self.tokenizer.pad_token_id)
+        prompts = [chat_ids(self.tokenizer, [before + TASK_INSTRUCTION]) for before in self._first_words(batch)]
+        rows = stack_prompts(prompts, self.tokenizer.pad_token_id)
         inputs = {name: value.to(self.device) for name, value in rows.items()}
         return decode(self.llm, self.tokenizer, inputs, options, self.config.max_new_tokens)
 

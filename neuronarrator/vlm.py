@@ -30,9 +30,9 @@ from corpus.dataset import Batch
 from corpus.page import PageRenderer, PageStyle
 from neuronarrator import hub
 from neuronarrator.calibrate import Calibration
-from neuronarrator.language.chat import chat_ids, stack_rows
+from neuronarrator.language.chat import chat_ids, lesson_ids, stack_lessons, stack_prompts
 from neuronarrator.language.generation import GREEDY, Generation, GenerationOptions, decode
-from neuronarrator.language.prompts import TASK_INSTRUCTION, encode_answers
+from neuronarrator.language.prompts import TASK_INSTRUCTION, chats_of
 
 KIND = "vlm"
 VISION_START, IMAGE, VISION_END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"  # Qwen's names
@@ -154,42 +154,39 @@ class VlmNarrator(nn.Module):
         values = cut.sub(mean).div_(std).expand(-1, -1, images.temporal_patch_size, -1)
         return {"hidden_states": values.flatten(1), "grid_thw": torch.tensor([[1, rows, columns]] * count)}
 
-    def encode(
-        self, batch: Batch, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None
-    ) -> dict[str, Tensor]:
+    def encode(self, batch: Batch, chats: Sequence[Sequence[str]]) -> dict[str, Tensor]:
         """The inputs of the model.
 
         Args:
             batch: B segments.
-            instructions: of each.
-            answers: token ids to learn; None: the prompts alone, padded on the left, to be continued.
+            chats: about each of them, questions and answers in turn, behind its page. All end with an answer, to be
+                learnt; or all with a question, to be answered.
 
         Returns:
             `input_ids` and `attention_mask` (B, N), `mm_token_type_ids` (B, N), 1 on image tokens, `pixel_values`,
-            `image_grid_thw` (B, 3), and with answers `labels` (B, N), `IGNORE_INDEX` on prompts and padding.
+            `image_grid_thw` (B, 3), and to be learnt `labels` (B, N), `IGNORE_INDEX` on all but answers.
         """
-        image_id: Any = self.tokenizer.convert_tokens_to_ids(IMAGE)
         image = VISION_START + IMAGE * self.n_image_tokens + VISION_END
-        rows = {text: chat_ids(self.tokenizer, [image + text]) for text in dict.fromkeys(instructions)}
-        prompts = [rows[text] for text in instructions]
-        tokens = stack_rows(prompts, answers, self.tokenizer.pad_token_id)
+        seen = [(image + chat[0], *chat[1:]) for chat in chats]
+        text: Any = self.vlm.config.get_text_config()
+        pad_id, room = self.tokenizer.pad_token_id, text.max_position_embeddings
+        if len(seen[0]) % 2:
+            prompts = {chat: chat_ids(self.tokenizer, chat) for chat in dict.fromkeys(seen)}
+            rows = stack_prompts([prompts[chat] for chat in seen], pad_id)
+        else:
+            rows = stack_lessons([lesson_ids(self.tokenizer, chat, room) for chat in seen], pad_id)
+        image_id: Any = self.tokenizer.convert_tokens_to_ids(IMAGE)
         pixels = self.cut(self.draw(batch))
-        inputs = tokens | {
-            "mm_token_type_ids": tokens["input_ids"].eq(image_id).long(),
+        inputs = rows | {
+            "mm_token_type_ids": rows["input_ids"].eq(image_id).long(),
             "pixel_values": pixels["hidden_states"],
             "image_grid_thw": pixels["grid_thw"],
         }
         return {name: value.to(self.device) for name, value in inputs.items()}
 
     def forward(self, batch: Batch) -> ModelOutput:
-        """Teacher-forced pass over the answers of a batch; `loss` is the mean over answer tokens.
-
-        The instruction of each row is `batch.instructions`, or the narrative's where there are none.
-        """
-        instructions = batch.instructions or [TASK_INSTRUCTION] * len(batch)
-        text: Any = self.vlm.config.get_text_config()
-        answers = encode_answers(self.tokenizer, batch.narratives, text.max_position_embeddings - self.n_image_tokens)
-        return self.vlm(**self.encode(batch, instructions, answers), use_cache=False)
+        """Teacher-forced pass over the reference narratives, or the answers of `batch.chats`; `loss` is their mean."""
+        return self.vlm(**self.encode(batch, chats_of(batch)), use_cache=False)
 
     def generate(self, batch: Batch, options: GenerationOptions = GREEDY) -> list[Generation]:
         """Narratives of a batch, all rows at once; greedy by default."""
@@ -201,7 +198,8 @@ class VlmNarrator(nn.Module):
     ) -> list[Generation]:
         """Answer a question about each segment: one for all, or one each."""
         asked = [questions] * len(batch) if isinstance(questions, str) else list(questions)
-        return decode(self.vlm, self.tokenizer, self.encode(batch, asked), options, self.config.max_new_tokens)
+        inputs = self.encode(batch, [(question,) for question in asked])
+        return decode(self.vlm, self.tokenizer, inputs, options, self.config.max_new_tokens)
 
     @property
     def tied(self) -> set[str]:

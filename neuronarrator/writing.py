@@ -12,7 +12,7 @@ from torchmetrics.functional.text import rouge_score
 
 from corpus.dataset import Batch
 from neuronarrator.hub import model_card
-from neuronarrator.language.tokenizer import load_or_train_tokenizer
+from neuronarrator.language.tokenizer import complete_tokenizer, load_or_train_tokenizer
 from neuronarrator.metrics import FactF1
 from neuronarrator.optim import OptimizerOptions, adamw_with_cosine
 from neuronarrator.run_facts import TrainingCount, run_facts
@@ -35,6 +35,7 @@ class WritingTask(L.LightningModule):
         save_to: directory for the trained narrator and its model card, written when training ends.
         optimizer: learning rate, weight decay, warm-up, learning-rate groups.
         start_from: directory of the narrator of an earlier stage, where there is one.
+        llm: where its LLM has its weights from, if it was made with any.
 
     Raises:
         ValueError: a share of no steps, or of more than all.
@@ -48,12 +49,13 @@ class WritingTask(L.LightningModule):
         save_to: str | None,
         optimizer: OptimizerOptions,
         start_from: str | None = None,
+        llm: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 < stop_after <= 1:
             raise ValueError(f"got stop_after={stop_after}, expected a share above 0 and at most 1; correct it")
         self.narrator, self.options, self.stop_after, self.save_to = narrator, optimizer, stop_after, save_to
-        self.parts, self.start_from = tuple(train), start_from
+        self.parts, self.start_from, self.llm = tuple(train), start_from, llm
         narrator.requires_grad_(False)
         for name in train:
             narrator.part(name).requires_grad_(True)
@@ -87,7 +89,7 @@ class WritingTask(L.LightningModule):
 
     def configure_callbacks(self) -> list[L.Callback]:
         """Count what training sees, for comparisons."""
-        return [TrainingCount(self.start_from)]
+        return [TrainingCount(self.start_from, llm=self.llm)]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `adamw_with_cosine`."""
@@ -136,14 +138,19 @@ class VlmTask(WritingTask):
     ) -> None:
         if start_from is not None:
             earlier = VlmNarrator.from_pretrained(start_from)
-            shape = VlmConfig(earlier.config.vlm, narrator.page, narrator.max_new_tokens, narrator.name)
-            model = VlmNarrator(shape, earlier.tokenizer, earlier.images)
+            vocabulary = complete_tokenizer(earlier.tokenizer)  # questions and captions have other characters
+            embeddings: Any = earlier.vlm.get_input_embeddings()
+            if embeddings.num_embeddings < len(vocabulary):
+                earlier.vlm.resize_token_embeddings(len(vocabulary), mean_resizing=False)
+            shape = VlmConfig(earlier.vlm.config.to_dict(), narrator.page, narrator.max_new_tokens, narrator.name)
+            model = VlmNarrator(shape, vocabulary, earlier.images)
             model.load_state_dict(earlier.state_dict())
         else:
             if tokenizer is None and isinstance(narrator.vlm, str):
                 tokenizer = narrator.vlm
             model = VlmNarrator(narrator, load_or_train_tokenizer(tokenizer, VOCAB_SIZE))
-        super().__init__(model, train, stop_after, save_to, optimizer, start_from)
+        llm = narrator.vlm if start_from is None and isinstance(narrator.vlm, str) else None
+        super().__init__(model, train, stop_after, save_to, optimizer, start_from, llm)
 
 
 class TextTask(WritingTask):
@@ -167,4 +174,5 @@ class TextTask(WritingTask):
         if tokenizer is None and isinstance(narrator.llm, str):
             tokenizer = narrator.llm
         model = TextNarrator(narrator, load_or_train_tokenizer(tokenizer, VOCAB_SIZE))
-        super().__init__(model, ("llm",), 1.0, save_to, optimizer)
+        llm = narrator.llm if isinstance(narrator.llm, str) else None
+        super().__init__(model, ("llm",), 1.0, save_to, optimizer, llm=llm)

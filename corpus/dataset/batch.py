@@ -28,7 +28,8 @@ class Batch:
         narratives: B reference narratives (empty where none was asked for).
         facts: B sets of facts of the reference findings.
         templates: B structured texts of the reference findings (empty where none was asked for).
-        instructions: what each of the `narratives` answers; empty where all are narratives.
+        chats: what each is asked and answers, in turn, where a model learns something else than its narrative; empty
+            where it learns that.
         start_s: (B, K + 1) when each segment begins in its recording, seconds, oldest first, the current one last;
             zeros where there is no history. None where nobody says.
     """
@@ -41,7 +42,7 @@ class Batch:
     narratives: list[str]
     facts: list[set[Fact]]
     templates: list[str] = field(default_factory=list)
-    instructions: list[str] = field(default_factory=list)
+    chats: list[tuple[str, ...]] = field(default_factory=list)
     start_s: Tensor | None = None
 
     def __len__(self) -> int:

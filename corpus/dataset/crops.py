@@ -66,8 +66,8 @@ class CropDataset(Dataset[Batch]):
         n_batches: items an epoch.
         seed: of every random choice.
         history_k: K; crops of too short recordings have less history.
-        narrate: measure the crops and write reference narratives; False: a batch holds signals only; a mixture: what
-            the crops are asked and its answers take the place of the narratives, in `Batch.instructions` too.
+        narrate: measure the crops and write reference narratives; False: a batch holds signals only; a mixture: the
+            crops are asked other things as well (`Batch.chats`).
         augmentation: None for crops as recorded.
     """
 
@@ -131,7 +131,7 @@ class CropDataset(Dataset[Batch]):
         batch.facts = [f.facts for f in found]
         batch.templates = [write_template(f) for f in found]
         if isinstance(self.narrate, Mixture):
-            batch.instructions, batch.narratives = mixed_targets(found, batch.narratives, self.narrate, rng)
+            batch.chats = mixed_targets(found, batch.narratives, self.narrate, rng)
         return batch
 
     def _are_alike(self, rng: np.random.Generator, part: tuple[np.ndarray, int, int]) -> bool:

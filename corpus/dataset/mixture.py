@@ -15,19 +15,26 @@ NARRATE = "Write the clinical narrative of the current EEG segment: frequency, s
 """What the task "narrative" asks, and what narrators are prompted with."""
 
 
+STAGE_2 = ("yes_no",) * 2 + ("choice",) * 2 + ("description",) * 2 + ("narrative", "conversation")
+
+
 @dataclass(frozen=True)
 class Mixture:
     """What the crops of a batch are asked.
 
+    The default is stage 2 of CerebraGloss (Sec. 3.3) by its counts: 100,000 questions by rules (yes or no, and half of
+    our choices), 50,000 captions, and 94,000 texts of a teacher, of descriptions (here the narrative), compound choices
+    (the other half) and conversations as many each. Its 50,000 pictures without any EEG are left out.
+
     Attributes:
         tasks: each as often as the others; "narrative" is the reference narrative, the others are those of
-            `corpus.instruct`. Stage 2 of CerebraGloss mixes descriptions, choices and conversations one to one to one.
+            `corpus.instruct`.
 
     Raises:
         ValueError: no task, or an unknown one.
     """
 
-    tasks: tuple[str, ...] = ("description", "choice", "conversation")
+    tasks: Sequence[str] = STAGE_2
 
     def __post_init__(self) -> None:
         known = {*get_args(Task), "narrative"}
@@ -39,32 +46,24 @@ class Mixture:
 
 def mixed_targets(
     found: Sequence[Findings], narratives: Sequence[str], mixture: Mixture, rng: np.random.Generator
-) -> tuple[list[str], list[str]]:
-    """A question and its answer for each segment.
+) -> list[tuple[str, ...]]:
+    """Questions and answers about each segment, in turn: one round, or all rounds of a conversation.
 
-    Of a conversation it is the first round. Where the findings allow no item of the task that was drawn, it is a
-    description. The answers state what `find_complete` finds without a detector's marks.
+    Where the findings allow no item of the task that was drawn, it is a description. The answers state what
+    `find_complete` finds without a detector's marks.
 
     Args:
         found: B findings, as a narrative needs them.
         narratives: B reference narratives, the answers of the task "narrative".
         mixture: the tasks.
         rng: of tasks and wordings.
-
-    Returns:
-        B instructions and B answers.
     """
-    instructions, answers = [], []
+    chats = []
     for one, narrative in zip(found, narratives, strict=True):
         task, seed = str(rng.choice(mixture.tasks)), int(rng.integers(2**31))
-        if task == "narrative":
-            instructions.append(NARRATE)
-            answers.append(narrative)
-            continue
-        item = _item(one, task, seed)
-        instructions.append(item.turns[0].text)
-        answers.append(item.turns[1].text)
-    return instructions, answers
+        asked = (NARRATE, narrative) if task == "narrative" else tuple(t.text for t in _item(one, task, seed).turns)
+        chats.append(asked)
+    return chats
 
 
 def _item(found: Findings, task: str, seed: int) -> Item:

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from corpus.artifacts import detect_in_all
 from corpus.dataset.batch import Batch, collate
+from corpus.dataset.mixture import Mixture, mixed_targets
+from corpus.findings import find
 from corpus.segment import HISTORY_K, Segment
 from corpus.store import CorpusReader
 
@@ -43,7 +46,9 @@ class NarrationDataset(Dataset[Batch]):
         batch_size: B; the last batch of a layout may be smaller.
         history_k: K, at most that of the corpus.
         group_by_length: batches of narratives of like length, which need less padding.
-        seed: of the groups and their order.
+        seed: of the groups and their order, and of the mixture.
+        mixture: what the segments are asked as well as their narratives (`Batch.chats`), the same each time unless they
+            are grouped; None: nothing.
     """
 
     def __init__(
@@ -55,7 +60,9 @@ class NarrationDataset(Dataset[Batch]):
         history_k: int = HISTORY_K,
         group_by_length: bool = False,
         seed: int = 0,
+        mixture: Mixture | None = None,
     ) -> None:
+        self.mixture = mixture
         self.reader, self.history_k = CorpusReader(corpus, dataset, split), history_k
         self.batch_size, self.seed = batch_size, seed
         layouts: dict[tuple[str, ...], list[int]] = {}
@@ -75,11 +82,11 @@ class NarrationDataset(Dataset[Batch]):
 
     def __getitem__(self, item: int) -> Batch:
         if self._lengths is None:
-            return self._read(self._batches[item])
+            return self._read(self._batches[item], item)
         epoch, number = divmod(item, len(self))
         if epoch != self._epoch:
             self._epoch, self._batches = epoch, self._group(epoch, self._lengths)
-        return self._read(self._batches[number])
+        return self._read(self._batches[number], item)
 
     def _group(self, epoch: int, lengths: np.ndarray) -> list[np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
@@ -88,7 +95,7 @@ class NarrationDataset(Dataset[Batch]):
         ]
         return [batches[i] for i in rng.permutation(len(batches))]
 
-    def _read(self, items: np.ndarray) -> Batch:
+    def _read(self, items: np.ndarray, seed: int) -> Batch:
         segments: list[Segment] = []
         features, picks, current = [], [], []
         for record in (self.reader[i] for i in items):
@@ -105,4 +112,9 @@ class NarrationDataset(Dataset[Batch]):
         batch.narratives = [row.text.narrative for row in current]
         batch.facts = [set(row.facts) for row in current]
         batch.templates = [row.text.template for row in current]
+        if self.mixture is not None:
+            chosen, measured = [segments[i] for i in picks], [features[i] for i in picks]
+            parts = zip(chosen, measured, detect_in_all(chosen, measured), strict=True)
+            rng = np.random.default_rng([self.seed, seed])
+            batch.chats = mixed_targets([find(*part) for part in parts], batch.narratives, self.mixture, rng)
         return batch

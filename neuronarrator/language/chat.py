@@ -4,6 +4,7 @@ Letters: B rows, N tokens of the longest row.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,9 +20,13 @@ def chat_ids(tokenizer: PreTrainedTokenizerBase, said: Sequence[str]) -> list[in
         tokenizer: with a chat template.
         said: questions and answers in turn, oldest first; the last one is a question.
     """
+    return tokenizer(_prompt(tokenizer, said), add_special_tokens=False)["input_ids"]
+
+
+def _prompt(tokenizer: PreTrainedTokenizerBase, said: Sequence[str]) -> str:
     messages = [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(said)]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    text: Any = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return text
 
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int, left: bool = False) -> tuple[Tensor, Tensor]:
@@ -42,25 +47,59 @@ def pad(sequences: Sequence[Sequence[int]], pad_id: int, left: bool = False) -> 
     return ids, mask
 
 
-def stack_rows(
-    prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]] | None, pad_id: int
-) -> dict[str, Tensor]:
-    """Prompts with their answers, padded on the right, to be learnt; or prompts alone, on the left, to be continued.
+def lesson_ids(
+    tokenizer: PreTrainedTokenizerBase, said: Sequence[str], max_tokens: int
+) -> tuple[list[int], list[bool]]:
+    """Token ids of a whole chat, and which of them are learnt: the answers with their end tokens.
 
     Args:
-        prompts: of each row.
-        answers: of each row; None: there are none yet.
-        pad_id: fills up.
+        tokenizer: with a chat template.
+        said: questions and answers in turn, oldest first; the last one is an answer.
+        max_tokens: a longer chat is cut, and then has no last end token.
+
+    Raises:
+        ValueError: no room for any answer, or a template that writes earlier rounds otherwise than it asked them.
+    """
+    ids: list[int] = []
+    learnt: list[bool] = []
+    text = ""
+    for i in range(0, len(said), 2):
+        asked = _prompt(tokenizer, said[: i + 1])
+        if not asked.startswith(text):
+            raise ValueError(
+                f"got a chat template that does not end an answer with {tokenizer.eos_token!r}, or changes earlier "
+                "rounds, expected one that only appends: use the tokenizer of an instruction-tuned model"
+            )
+        end = tokenizer.eos_token if i else ""  # words that follow it are other tokens than words that begin
+        prompt, answer = tokenizer([end + asked[len(text) :], said[i + 1]], add_special_tokens=False)["input_ids"]
+        prompt = prompt[bool(i) :]
+        if not i and len(prompt) >= max_tokens:
+            raise ValueError(
+                f"got {len(prompt)} tokens before the answer and positions for {max_tokens}, expected at least 1 more; "
+                "use a model of more positions"
+            )
+        ids += [*prompt, *answer, tokenizer.eos_token_id]
+        learnt += [False] * len(prompt) + [True] * (len(answer) + 1)
+        text = asked + said[i + 1] + tokenizer.eos_token
+    return ids[:max_tokens], learnt[:max_tokens]
+
+
+def stack_lessons(lessons: Sequence[tuple[Sequence[int], Sequence[bool]]], pad_id: int) -> dict[str, Tensor]:
+    """Chats of `lesson_ids` as rows, padded behind.
 
     Returns:
-        `input_ids` and `attention_mask` (B, N), and with answers `labels` (B, N), `IGNORE_INDEX` where nothing is
-        learnt.
+        `input_ids` and `attention_mask` (B, N), and `labels` (B, N), `IGNORE_INDEX` where nothing is learnt.
     """
-    wholes = prompts if answers is None else [[*p, *a] for p, a in zip(prompts, answers, strict=True)]
-    ids, mask = pad(wholes, pad_id, left=answers is None)
-    rows = {"input_ids": ids, "attention_mask": mask.long()}
-    if answers is None:
-        return rows
-    for row, prompt in enumerate(prompts):
-        mask[row, : len(prompt)] = False
-    return rows | {"labels": ids.masked_fill(~mask, IGNORE_INDEX)}
+    ids, mask = pad([ids for ids, _ in lessons], pad_id)
+    learnt, _ = pad([learnt for _, learnt in lessons], 0)
+    return {
+        "input_ids": ids,
+        "attention_mask": mask.long(),
+        "labels": ids.masked_fill(~learnt.bool(), IGNORE_INDEX),
+    }
+
+
+def stack_prompts(prompts: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
+    """Prompts to be continued as rows, padded in front: `input_ids` and `attention_mask` (B, N)."""
+    ids, mask = pad(prompts, pad_id, left=True)
+    return {"input_ids": ids, "attention_mask": mask.long()}

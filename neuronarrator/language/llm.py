@@ -1,9 +1,12 @@
 """The language model of a narrator: made from fields or by name, and what of it learns (NeuroNarrator, Sec. 3.4)."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
@@ -31,15 +34,17 @@ def build_llm(llm: str | Mapping[str, Any], vocab_size: int) -> PreTrainedModel:
     """A causal language model with an embedding for each token.
 
     Args:
-        llm: name of a Hugging Face model or its directory, for its weights; or fields of its configuration, for random
-            weights: of `Qwen3Config` unless `model_type` says otherwise.
+        llm: name of a Hugging Face model or its directory, for its weights; or directory of a text narrator, for those
+            of its LLM; or fields of a configuration, for random weights: of `Qwen3Config` unless `model_type` says
+            otherwise.
         vocab_size: tokens of the tokenizer, placeholders included; a named model with fewer gets more.
 
     Returns:
         The model in float32, as mixed precision and AdamW need it.
     """
     if isinstance(llm, str):
-        model = AutoModelForCausalLM.from_pretrained(llm, dtype="float32")
+        told = text_narrator_config(llm)
+        model = _llm_of(llm, told) if told else AutoModelForCausalLM.from_pretrained(llm, dtype="float32")
         embeddings: Any = model.get_input_embeddings()
         if embeddings.num_embeddings < vocab_size:
             model.resize_token_embeddings(vocab_size, mean_resizing=False)  # soft prompts replace the new ones
@@ -47,6 +52,27 @@ def build_llm(llm: str | Mapping[str, Any], vocab_size: int) -> PreTrainedModel:
         fields = {"model_type": "qwen3", "vocab_size": vocab_size, **llm}
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fields))
     model.generation_config = GenerationConfig()  # Qwen's samples by default; ours comes with each call
+    return model
+
+
+def text_narrator_config(directory: str | Path) -> dict[str, Any] | None:
+    """The configuration that a text narrator saved in a directory; None where it holds something else, or nothing."""
+    file = Path(directory) / "config.json"
+    config = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return config if config.get("kind") == "text" else None
+
+
+def _llm_of(directory: str, config: Mapping[str, Any]) -> PreTrainedModel:
+    """The LLM of a saved text narrator."""
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**{"model_type": "qwen3", **config["llm"]}))
+    weights = load_file(Path(directory) / "model.safetensors")
+    report = model.load_state_dict({name.removeprefix("llm."): v for name, v in weights.items()}, strict=False)
+    model.tie_weights()
+    if report.unexpected_keys or set(report.missing_keys) - {"lm_head.weight"}:
+        raise ValueError(
+            f"got weights that miss {report.missing_keys[:3]} and add {report.unexpected_keys[:3]}, expected those of "
+            f"the config.json in {Path(directory).name}: restore both files from one model"
+        )
     return model
 
 

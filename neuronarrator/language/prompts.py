@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from corpus.dataset import Batch
 from corpus.dataset.mixture import NARRATE
 from neuronarrator.language.chat import chat_ids
 
@@ -45,22 +46,19 @@ def build_prompt(
     Returns:
         Ids, N of them, with `counts[m]` copies of the placeholder of each modality m.
     """
-    soft = "".join(PLACEHOLDERS[name] * counts[name] for name in SEQUENCE if counts.get(name))
     said = [part for turn in turns for part in turn] + [task]
-    said[0] = f"{soft}{STATE_SPACE_INSTRUCTION} {said[0]}"
-    return chat_ids(tokenizer, said)
+    return chat_ids(tokenizer, [first_words(counts) + said[0], *said[1:]])
 
 
-def encode_answers(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Token ids of answers, each with its end token; a longer one is cut to `max_tokens` and then has no end token.
+def first_words(counts: Mapping[str, int]) -> str:
+    """What stands before the first question of a chat: placeholders of the soft prompts, state-space instruction."""
+    soft = "".join(PLACEHOLDERS[name] * counts[name] for name in SEQUENCE if counts.get(name))
+    return f"{soft}{STATE_SPACE_INSTRUCTION} "
 
-    Raises:
-        ValueError: no room for any token.
-    """
-    if max_tokens < 1:
-        raise ValueError(f"got room for {max_tokens} answer tokens, expected at least 1; use a model of more positions")
-    answers = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return [[*ids, tokenizer.eos_token_id][:max_tokens] for ids in answers]
+
+def chats_of(batch: Batch) -> list[tuple[str, ...]]:
+    """What is learnt of each segment of a batch: `Batch.chats`, or else its narrative after the task instruction."""
+    return batch.chats or [(TASK_INSTRUCTION, narrative) for narrative in batch.narratives]
 
 
 def splice(embeds: Tensor, ids: Tensor, placeholder_ids: Tensor, soft_prompts: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from corpus.findings import Findings, find_recording
 from corpus.recording import Recording
 from neuronarrator.compare.budget import Example, budget_cells, budget_notes, budget_of, example_of, short
-from neuronarrator.language.prompts import encode_answers
+from neuronarrator.language.chat import chat_ids
+from neuronarrator.language.prompts import TASK_INSTRUCTION
 from neuronarrator.narrator import Narrator, NarratorConfig
 from neuronarrator.text_narrator import TextConfig, TextNarrator
 
@@ -33,6 +34,11 @@ def nothing(tokenizer: PreTrainedTokenizerBase, small_llm: dict[str, Any]) -> Te
     return TextNarrator(TextConfig("nothing", small_llm, max_new_tokens=1), tokenizer).eval()
 
 
+def end_of(narrator: TextNarrator, text: str) -> list[int]:
+    """Token ids of an answer, with its end."""
+    return [*narrator.tokenizer(text, add_special_tokens=False)["input_ids"], narrator.tokenizer.eos_token_id]
+
+
 def passes(narrator: TextNarrator, tokens: int, logits: int) -> int:
     """FLOPs of a forward pass over one row: two for each weight of a linear layer and token, and the attention."""
     config = narrator.llm.config
@@ -44,8 +50,8 @@ def passes(narrator: TextNarrator, tokens: int, logits: int) -> int:
 
 def test_flops_are_two_for_each_weight_and_token_and_the_attention(nothing: TextNarrator, example: Example) -> None:
     found = budget_of(nothing, [STAGE], [example])
-    prompt = len(nothing._prompts(example.batch(0))[0])
-    (answer,) = encode_answers(nothing.tokenizer, example.batch(0).narratives, 1000)
+    prompt = len(chat_ids(nothing.tokenizer, [TASK_INSTRUCTION]))
+    answer = end_of(nothing, example.batch(0).narratives[0])
     assert found["segment"]["prompt_tokens"] == prompt
     assert found["segment"]["answer_tokens"] == 1
     assert found["segment"]["flops"] == passes(nothing, prompt, 1)
@@ -67,8 +73,9 @@ def test_stages_are_added_and_what_was_frozen_costs_less(nothing: TextNarrator, 
     estimated = budget_of(nothing, [unknown], [example, example])
     assert estimated["training"]["tokens_estimated"]
     batch = example.batch(0)
-    (answer,) = encode_answers(nothing.tokenizer, batch.narratives, 1000)
-    assert estimated["training"]["tokens"] == 80 * (len(nothing._prompts(batch)[0]) + len(answer))
+    answer = end_of(nothing, batch.narratives[0])
+    prompt = chat_ids(nothing.tokenizer, [TASK_INSTRUCTION])
+    assert estimated["training"]["tokens"] == 80 * (len(prompt) + len(answer))
     assert budget_notes({"ours": {"training": both}, "theirs": None}) == [
         "ours: before that, maps and signals, 6,400 crops."
     ]

@@ -9,7 +9,7 @@ from corpus.dataset import Batch
 from corpus.recording import Recording
 from neuronarrator.calibrate import Calibration
 from neuronarrator.language.chat import IGNORE_INDEX
-from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt
+from neuronarrator.language.prompts import PLACEHOLDERS, TASK_INSTRUCTION, build_prompt
 from neuronarrator.narrate import narrate_recording
 from neuronarrator.narrator import Narrator, NarratorConfig
 
@@ -60,11 +60,14 @@ def test_spectrum_tokens_carry_the_words_of_what_they_are_of(narrator: Narrator,
 
 @pytest.mark.parametrize("asked", [(), ("Which band?", "How has the power of delta activity changed?")])
 def test_loss_equals_a_slow_row_by_row_reference(narrator: Narrator, batch: Batch, asked: tuple[str, ...]) -> None:
-    batch = replace(batch, instructions=[asked[row % 2] for row in range(len(batch))] if asked else [])
+    if asked:
+        answers = ["left", *batch.narratives[1:]]
+        batch = replace(batch, chats=[(asked[row % 2], answer) for row, answer in enumerate(answers)])
+    chats = batch.chats or [(TASK_INSTRUCTION, narrative) for narrative in batch.narratives]
     output = narrator(batch)
     total, count = 0.0, 0
-    for row, text in enumerate(batch.narratives):
-        prompt = narrator.embed_prompt(batch, *batch.instructions[row : row + 1])[row]
+    for row, (question, text) in enumerate(chats):
+        prompt = narrator.embed_prompt(batch, question)[row]
         ids = [*narrator.tokenizer(text, add_special_tokens=False)["input_ids"], narrator.tokenizer.eos_token_id]
         embeds = torch.cat([prompt, narrator.llm.get_input_embeddings()(torch.tensor(ids))])[None]
         log_probs = narrator.llm(inputs_embeds=embeds).logits[0].log_softmax(-1)
@@ -190,7 +193,7 @@ def test_splice_mask_and_truncation_equal_a_slow_reference(narrator: Narrator, b
 
 def test_a_prompt_without_room_for_an_answer_is_refused(narrator: Narrator, batch: Batch) -> None:
     narrator.llm.config.max_position_embeddings = 20
-    with pytest.raises(ValueError, match="expected at least 1; use a model of more positions"):
+    with pytest.raises(ValueError, match="expected at least 1 more; use a model of more positions"):
         narrator(batch)
 
 

@@ -1,11 +1,12 @@
+import copy
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from neuronarrator.language.chat import IGNORE_INDEX, chat_ids, stack_rows
-from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt, encode_answers, splice
+from neuronarrator.language.chat import IGNORE_INDEX, chat_ids, lesson_ids, stack_lessons, stack_prompts
+from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt, splice
 from neuronarrator.language.tokenizer import complete_tokenizer, load_or_train_tokenizer, sample_narratives
 
 
@@ -31,16 +32,36 @@ def test_earlier_turns_come_first_and_carry_the_placeholders(tokenizer: PreTrain
 
 
 def test_answers_end_unless_they_are_cut(tokenizer: PreTrainedTokenizerBase) -> None:
-    texts = ["Delta activity dominates.", "alpha"]
-    whole = encode_answers(tokenizer, texts, 100)
-    assert [tokenizer.decode(ids[:-1]) for ids in whole] == texts
-    assert [ids[-1] for ids in whole] == [tokenizer.eos_token_id] * 2
-    longest = len(whole[0])
-    assert encode_answers(tokenizer, texts, longest) == whole
-    cut = encode_answers(tokenizer, texts, longest - 1)
-    assert cut == [whole[0][:-1], whole[1]]
-    with pytest.raises(ValueError, match="got room for 0 answer tokens"):
-        encode_answers(tokenizer, texts, 0)
+    said = ["left", "Delta activity dominates."]
+    ids, learnt = lesson_ids(tokenizer, said, 100)
+    answer = [token for token, counts in zip(ids, learnt, strict=True) if counts]
+    assert ids == [*chat_ids(tokenizer, said[:1]), *answer]
+    assert tokenizer.decode(answer[:-1]) == said[1]
+    assert answer[-1] == tokenizer.eos_token_id
+    assert lesson_ids(tokenizer, said, len(ids)) == (ids, learnt)
+    assert lesson_ids(tokenizer, said, len(ids) - 1) == (ids[:-1], learnt[:-1])
+    with pytest.raises(ValueError, match="tokens before the answer and positions for 3, expected at least 1 more"):
+        lesson_ids(tokenizer, said, 3)
+
+
+def test_every_answer_of_a_conversation_is_learnt_as_it_would_be_alone(tokenizer: PreTrainedTokenizerBase) -> None:
+    said = ["alpha", "left", "artifacts", "power is symmetric"]
+    ids, learnt = lesson_ids(tokenizer, said, 100)
+    end = tokenizer.eos_token_id
+    first, second = ([*tokenizer(said[i], add_special_tokens=False)["input_ids"], end] for i in (1, 3))
+    before, later = chat_ids(tokenizer, said[:1]), chat_ids(tokenizer, said[:3])
+    ends = [place for place, token in enumerate(later) if token == end]
+    between = later[ends[1] + 1 :]  # behind the question and the first answer
+    assert ids == [*before, *first, *between, *second]
+    counts = [(len(before), False), (len(first), True), (len(between), False), (len(second), True)]
+    assert learnt == [value for count, value in counts for _ in range(count)]
+
+
+def test_a_template_that_changes_earlier_rounds_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:
+    forgetful = copy.deepcopy(tokenizer)
+    forgetful.chat_template = "{{ messages[-1]['content'] }}"
+    with pytest.raises(ValueError, match="or changes earlier rounds"):
+        lesson_ids(forgetful, ["alpha", "left", "artifacts", "right"], 100)
 
 
 def test_splice_equals_a_slow_loop() -> None:
@@ -67,17 +88,15 @@ def test_each_row_is_spliced_where_its_own_placeholders_stand() -> None:
 
 
 def test_rows_to_learn_are_padded_behind_and_rows_to_continue_before() -> None:
-    rows = stack_rows([[7, 8], [9]], [[4, 2], [5, 6, 2]], pad_id=0)
-    assert rows["input_ids"].tolist() == [[7, 8, 4, 2], [9, 5, 6, 2]]
-    assert rows["labels"].tolist() == [[IGNORE_INDEX, IGNORE_INDEX, 4, 2], [IGNORE_INDEX, 5, 6, 2]]
-    rows = stack_rows([[7, 8], [9]], [[4], [5, 0, 2]], pad_id=0)  # a token of the padding's id counts
-    assert rows["input_ids"].tolist() == [[7, 8, 4, 0], [9, 5, 0, 2]]
-    assert rows["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
-    assert rows["labels"].tolist() == [[IGNORE_INDEX, IGNORE_INDEX, 4, IGNORE_INDEX], [IGNORE_INDEX, 5, 0, 2]]
-    rows = stack_rows([[7, 8], [9]], None, pad_id=0)
+    no, yes = False, True
+    rows = stack_lessons([([7, 8, 4, 2], [no, no, yes, yes]), ([9, 5, 0], [no, yes, yes])], pad_id=0)
+    assert rows["input_ids"].tolist() == [[7, 8, 4, 2], [9, 5, 0, 0]]
+    assert rows["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    ignored = IGNORE_INDEX  # but a token of the padding's id counts
+    assert rows["labels"].tolist() == [[ignored, ignored, 4, 2], [ignored, 5, 0, ignored]]
+    rows = stack_prompts([[7, 8], [9]], pad_id=0)
     assert rows["input_ids"].tolist() == [[7, 8], [0, 9]]
     assert rows["attention_mask"].tolist() == [[1, 1], [0, 1]]
-    assert rows.keys() == {"input_ids", "attention_mask"}
 
 
 def test_a_prompt_is_a_chat_that_ends_where_the_answer_begins(tokenizer: PreTrainedTokenizerBase) -> None:

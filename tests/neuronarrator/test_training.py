@@ -1,5 +1,6 @@
 """The tasks through the command line, on simulated recordings only: every stage trains, saves and feeds the next."""
 
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -12,9 +13,7 @@ from corpus.simulate import random_preset, simulate, write_edf
 from neuronarrator.cli import run_trainer
 from neuronarrator.datamodule import (
     CropDataModule,
-    InstructionDataModule,
     NarrationDataModule,
-    QuestionDataModule,
     Source,
 )
 from neuronarrator.narration import Recipe
@@ -105,14 +104,15 @@ def test_lightning_moves_on_to_new_crops_each_epoch(tmp_path: Path) -> None:
 
 def test_crops_are_the_same_with_and_without_narratives() -> None:
     batches = []
-    for kind in (CropDataModule, NarrationDataModule, InstructionDataModule, QuestionDataModule):
+    asking = partial(NarrationDataModule, tasks=["choice", "narrative"])
+    for kind in (CropDataModule, NarrationDataModule, asking):
         data = kind([], simulated=1, batch_size=2, batches_per_epoch=1)
         data.setup()
         batches.append(data.train_batches[0])
     assert torch.equal(batches[0].signal_uv, batches[1].signal_uv)
     assert all(torch.equal(batches[0].signal_uv, batch.signal_uv) for batch in batches)
-    assert [len(batch.narratives) for batch in batches] == [0, 2, 2, 2]
-    assert [len(batch.instructions or ()) for batch in batches] == [0, 0, 2, 2]
+    assert [len(batch.narratives) for batch in batches] == [0, 2, 2]
+    assert [len(batch.chats) for batch in batches] == [0, 0, 2]
 
 
 @pytest.mark.parametrize("history_k", [0, 1, 4])
