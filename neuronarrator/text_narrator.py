@@ -105,6 +105,10 @@ class TextNarrator(nn.Module):
             )
         return [f"{template}\n" for template in batch.templates]
 
+    def _prompts(self, batch: Batch) -> list[list[int]]:
+        """Token ids of each row up to where its narrative begins."""
+        return [chat_ids(self.tokenizer, [before + TASK_INSTRUCTION]) for before in self._first_words(batch)]
+
     def forward(self, batch: Batch) -> CausalLMOutputWithPast:
         """Teacher-forced pass over the reference narratives, or the answers of `batch.chats`; `loss` is their mean."""
         room = self.llm.config.max_position_embeddings
@@ -116,8 +120,7 @@ class TextNarrator(nn.Module):
     @torch.inference_mode()
     def generate(self, batch: Batch, options: GenerationOptions = GREEDY) -> list[Generation]:
         """Narratives of a batch, all rows at once; greedy by default."""
-        prompts = [chat_ids(self.tokenizer, [before + TASK_INSTRUCTION]) for before in self._first_words(batch)]
-        rows = stack_prompts(prompts, self.tokenizer.pad_token_id)
+        rows = stack_prompts(self._prompts(batch), self.tokenizer.pad_token_id)
         inputs = {name: value.to(self.device) for name, value in rows.items()}
         return decode(self.llm, self.tokenizer, inputs, options, self.config.max_new_tokens)
 

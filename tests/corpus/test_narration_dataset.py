@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from corpus.background import complete_alone
 from corpus.build import build_corpus
-from corpus.dataset import NarrationDataset, segment_batches
+from corpus.dataset import Mixture, NarrationDataset, segment_batches
 from corpus.dataset.stored import POOL_BATCHES, group_by_length
 from corpus.findings import find_recording
+from corpus.instruct.check import statements_of
+from corpus.noise_audit import check_against_findings
 from corpus.preprocess import load_recording
 from corpus.simulate import SimulationPreset, simulate, write_edf
 from corpus.splits import SIDES
@@ -87,3 +91,18 @@ def test_grouped_epochs_hold_every_segment_once_in_another_order(corpus: Path) -
         spans = sorted([count(row[-1]) for row in batch] for batch in epoch(2) if len(batch[0]) == names + 1)
         flat = [length for span in spans for length in span]
         assert flat == sorted(flat)
+
+
+def test_stored_segments_are_asked_the_tasks_of_a_mixture_and_their_answers_hold(corpus: Path) -> None:
+    mixed, plain = (NarrationDataset(corpus / "corpus", batch_size=8, mixture=m) for m in (Mixture(("yes_no",)), None))
+    for i in range(2):
+        batch = mixed[i]
+        assert plain[i].chats == []
+        assert batch.narratives == plain[i].narratives
+        assert batch.chats == mixed[i].chats
+        file = next(f for f in (corpus / "in").iterdir() if load_recording(f).ch_names == batch.ch_names)
+        findings = find_recording(load_recording(file))
+        for found, (_, answer) in zip(findings, batch.chats, strict=True):
+            complete = replace(found, details=complete_alone(found).details)
+            said = statements_of(answer.partition(". ")[2])  # behind yes or no stands what is so
+            assert {c.verdict for c in check_against_findings(said, complete)} == {"supported"}, answer

@@ -15,8 +15,6 @@ from transformers import PreTrainedTokenizerBase
 from corpus.dataset import Batch
 from neuronarrator import hub
 from neuronarrator.datamodule import BatchList
-from neuronarrator.language.chat import chat_ids
-from neuronarrator.language.prompts import TASK_INSTRUCTION
 from neuronarrator.narrator import Narrator
 from neuronarrator.run_facts import TrainingCount, frozen_parts, watch_tokens
 from neuronarrator.text_narrator import TextConfig, TextNarrator
@@ -48,8 +46,7 @@ def text_task(folder: Path, small_llm: dict[str, Any]) -> Any:
 
 def tokens_of(narrator: TextNarrator, batch: Batch) -> int:
     answers = narrator.tokenizer(batch.narratives, add_special_tokens=False)["input_ids"]
-    prompts = [chat_ids(narrator.tokenizer, [f"{template}\n{TASK_INSTRUCTION}"]) for template in batch.templates]
-    return sum(map(len, prompts)) + sum(len(ids) + 1 for ids in answers)  # each with its end token
+    return sum(map(len, narrator._prompts(batch))) + sum(len(ids) + 1 for ids in answers)  # each with its end token
 
 
 def test_crops_and_tokens_of_training_are_counted_and_saved(

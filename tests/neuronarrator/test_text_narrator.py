@@ -17,12 +17,18 @@ from corpus.dataset import Batch
 from neuronarrator.datamodule import BatchList
 from neuronarrator.language.generation import GenerationOptions
 from neuronarrator.models import load_narrator
-from neuronarrator.narrator import Narrator
+from neuronarrator.narration import NarrationTask
+from neuronarrator.narrator import Narrator, NarratorConfig
 from neuronarrator.optim import OptimizerOptions
+from neuronarrator.run_facts import TEXT
 from neuronarrator.text_narrator import TextConfig, TextNarrator
 from neuronarrator.writing import TextTask
 
 SHORT = GenerationOptions(max_new_tokens=6)
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False,
+    "enable_model_summary": False,
+}  # fmt: skip
 
 
 Make = Callable[[Any], TextNarrator]
@@ -132,3 +138,32 @@ def test_wrong_uses_say_what_to_do(text_narrator: Make, tokenizer: PreTrainedTok
         text_narrator("template")(replace(batch, templates=[]))
     with pytest.raises(ValueError, match="got part 'vision'"):
         text_narrator("nothing").part("vision")
+
+
+def test_its_llm_is_what_other_narrators_begin_with(text_narrator: Make, batch: Batch, tmp_path: Path) -> None:
+    text = text_narrator("template")
+    text.stages = [{"learns": "narratives", "steps": 3, "crops": 24, "tokens": 900}]
+    text.save_pretrained(tmp_path / "text")
+    begun = [
+        NarrationTask(NarratorConfig(llm=str(tmp_path / "text"))),
+        TextTask(TextConfig("nothing", str(tmp_path / "text"))),
+    ]
+    for task in begun:
+        own, given = task.narrator.llm.state_dict(), text.llm.state_dict()
+        assert own.keys() == given.keys()
+        assert all(torch.equal(own[name], value) for name, value in given.items())
+        assert task.narrator.tokenizer.get_vocab() == text.tokenizer.get_vocab()
+        trainer = L.Trainer(max_steps=1, **QUIET)
+        trainer.fit(task, DataLoader(BatchList([batch.rows([0, 1])]), batch_size=None))
+        before, stage = task.narrator.stages
+        assert before == {"learns": TEXT, "steps": 3, "crops": 24, "tokens": 900}
+        assert (stage["learns"], stage["steps"], stage["start"]) == ("narratives", 1, [])
+    task.narrator.save_pretrained(tmp_path / "after")
+    assert load_narrator(tmp_path / "after").config.llm["hidden_size"] == text.llm.config.hidden_size
+
+
+def test_a_text_narrator_that_lacks_weights_is_refused(text_narrator: Make, tmp_path: Path) -> None:
+    text = text_narrator("nothing")
+    text.save_pretrained(tmp_path, {name: v for name, v in text.state_dict().items() if "layers.0" not in name})
+    with pytest.raises(ValueError, match=r"got weights that miss .*model\.layers\.0"):
+        TextNarrator(TextConfig("nothing", str(tmp_path)), text.tokenizer)
