@@ -24,7 +24,7 @@ from neuronarrator.evaluate.retrieval import Pairs, embed_items, score_pairs
 from neuronarrator.evaluate.sources import Item, open_data
 from neuronarrator.evaluate.table import format_retrieval
 from neuronarrator.narrator import Narrator
-from neuronarrator.persons import seen_in_training
+from neuronarrator.persons import seen_in_training, stages_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def measure(
         write_figures(pairs, figures)
     strides = " / ".join(f"{HELD_OUT[name].stride_s:g}" for name in names)
     told = {"stride_s": strides, "split": "held out", "skipped": skipped, "model": narrator.card}
-    if seen := seen_in_training(narrator, pairs.subjects.tolist()):
+    if seen := seen_in_training(stages_of(narrator), pairs.subjects.tolist()):
         raise SystemExit(f"got {seen} in the training of {narrator.card['name']}, expected persons it never saw")
     subjects = "as the datasets publish them"
     return {"retrieval": score_pairs(pairs, options) | told | {"subjects": subjects}, "narratives": narratives}

@@ -1,7 +1,7 @@
 """Who was in the training of a model, by codes that name nobody, so that evaluation can tell."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 KEY = "persons"
@@ -18,14 +18,19 @@ def codes_of(subjects: Iterable[str]) -> list[str]:
     return sorted(set(map(code_of, subjects)))
 
 
-def seen_in_training(model: Any, subjects: Iterable[str]) -> list[str] | None:
+def stages_of(model: Any) -> list[dict[str, Any]]:
+    """What the stages of the training of a model saw; none where it does not say."""
+    return getattr(model, "stages", [])
+
+
+def seen_in_training(stages: Iterable[Mapping[str, Any]], subjects: Iterable[str]) -> list[str] | None:
     """Those of the subjects that some stage of a training saw; None where no stage says whom it saw.
 
     Args:
-        model: whose `stages` are those of `hub.read_stages`; without them nobody knows.
+        stages: of a model, as `hub.read_stages` reads them.
         subjects: as evaluation names them.
     """
-    told = [stage[KEY] for stage in getattr(model, "stages", ()) if KEY in stage]
+    told = [stage[KEY] for stage in stages if KEY in stage]
     if not told:
         return None
     codes = {code for stage in told for code in stage}

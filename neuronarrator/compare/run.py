@@ -21,7 +21,8 @@ from neuronarrator.evaluate.references import Reference, references_of
 from neuronarrator.evaluate.sources import Item, none_usable, usable
 from neuronarrator.hub import find_model, read_stages
 from neuronarrator.metrics.bootstrap import LEVEL
-from neuronarrator.models import load_narrator
+from neuronarrator.models import AnyNarrator, load_narrator
+from neuronarrator.persons import seen_in_training
 from neuronarrator.predict import predict
 
 
@@ -75,10 +76,12 @@ def compare(config: CompareConfig, out: Path, device: str = "cpu") -> Comparison
     items = [item for chosen in config.data for item in chosen.items()]
     check_recordings(items)
     examples = _examples(items)
-    systems, budgets = {}, {}
+    systems, budgets, stages = {}, {}, {}
     for name, model in config.systems.items():
         file = Path(model) if model.endswith(PREDICTIONS) else out / "predictions" / file_name(name)
-        budgets[name] = None if model.endswith(PREDICTIONS) else _narrate(model, items, file, device, examples)
+        stages[name] = [] if model.endswith(PREDICTIONS) else read_stages(find_model(model))
+        narrated = None if model.endswith(PREDICTIONS) else _narrate(model, items, file, device)
+        budgets[name] = narrated and budget_of(narrated, stages[name], examples)
         systems[name] = Predictions(file)
     scorer, rows, skipped = Scorer(config.resamples, config.seed), Rows(), dict[str, str]()
     shown: list[Shown] = []
@@ -95,11 +98,13 @@ def compare(config: CompareConfig, out: Path, device: str = "cpu") -> Comparison
             words = {name: own[k] for name, own in texts.items()}
             shown.append(Shown(item.dataset, item.name, told[k], words))
     names = list(dict.fromkeys(row.dataset for row in rows.rows[ORACLE]))
+    subjects = [row.subject for row in rows.rows[ORACLE]]
     parts = {"all": None, **{name: name for name in names}} if len(names) > 1 else {names[0]: names[0]}
     scores = {
         "datasets": {label: score_part(rows, scorer, part, i) for i, (label, part) in enumerate(parts.items())},
         "systems": {name: system.card for name, system in systems.items()},
         "budgets": {**budgets, ORACLE: None},
+        "seen_in_training": {name: seen_in_training(stages[name], subjects) for name in systems},
         "first": next(iter(systems)),
         "skipped": skipped,
         "bootstrap": {"unit": "subject", "paired": True, "resamples": config.resamples, "level": LEVEL},
@@ -126,11 +131,11 @@ def _examples(items: Sequence[Item]) -> list[Example]:
     return list(found.values())
 
 
-def _narrate(model: str, items: Sequence[Item], file: Path, device: str, examples: Sequence[Example]) -> dict[str, Any]:
-    """Write the predictions of a model; returns its budget."""
+def _narrate(model: str, items: Sequence[Item], file: Path, device: str) -> AnyNarrator:
+    """Write the predictions of a model; returns it."""
     narrator = load_narrator(model, device)
     predict(narrator, items, file)
-    return budget_of(narrator, read_stages(find_model(model)), examples)
+    return narrator
 
 
 def _texts(

@@ -9,6 +9,7 @@ from neuronarrator.evaluate.narrative_scores import WITHOUT_TRENDS
 
 SCORES = {"fact_f1": "Fact-F1", WITHOUT_TRENDS: "Fact-F1 without trends", "rouge_l": "ROUGE-L"}
 BUDGET = "What each was given"
+MAX_NAMED = 5
 BUDGET_NOTE = (
     "Crops: training segments with their narrative. Tokens: of prompts and answers, without padding; after ≈ crops "
     "times the tokens of a segment of this comparison. FLOPs: two for each multiply-add, counted on one segment of "
@@ -47,7 +48,12 @@ def budget_table(scores: Mapping[str, Any]) -> tuple[Table, list[str]]:
     """What each system was given, and notes below."""
     budgets = scores["budgets"]
     rows = {name: [Cell(text) for text in budget_cells(budget)] for name, budget in budgets.items()}
-    return Table(BUDGET, ("system", *COLUMNS), rows), [BUDGET_NOTE, *budget_notes(budgets)]
+    seen = [
+        f"Warning: {len(persons)} of these persons were in the training of {name}: {', '.join(persons[:MAX_NAMED])}"
+        for name, persons in scores["seen_in_training"].items()
+        if persons
+    ]
+    return Table(BUDGET, ("system", *COLUMNS), rows), [*seen, BUDGET_NOTE, *budget_notes(budgets)]
 
 
 def format_comparison(scores: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from neuronarrator.evaluate.sources import Item, open_data, usable
 from neuronarrator.metrics.bootstrap import LEVEL, bootstrap_means, percentiles
 from neuronarrator.metrics.classification import LABEL_SIGNATURE, label_scores, vote_share
 from neuronarrator.narrator import Narrator
+from neuronarrator.persons import seen_in_training, stages_of
 
 PROBE = "logistic regression of the facts that a narrative states (present or not), classes weighted evenly, C = 1"
 FOLDS = 5
@@ -77,7 +78,8 @@ def evaluate_labels(
     Returns:
         For each of "datasets" with a `LabelTask`: "stated" and "probe" (None without) as `label_scores` returns them,
         "votes" where experts voted, "paper" (Table 5), "n_unlabelled" (segments without one clear label), "n_missing"
-        (segments without a narrative, scored as the empty text).
+        (segments without a narrative, scored as the empty text); "seen_in_training": persons whose signals the narrator
+        learnt from, None where nobody knows.
 
     Raises:
         ValueError: no segment with a label, predictions of none of them, or not of all of the training side.
@@ -105,6 +107,9 @@ def evaluate_labels(
     return {
         "datasets": found,
         "split": split or "all",
+        "seen_in_training": seen_in_training(
+            stages_of(narrator), [row.subject for rows in tested.values() for row in rows]
+        ),
         "config": {
             "model": narrator.card,
             "seeds": {"bootstrap": options.seed, "folds": options.seed},

@@ -33,7 +33,7 @@ from neuronarrator.metrics.facts import FACT_SIGNATURE
 from neuronarrator.metrics.text import ROUGE_SIGNATURE
 from neuronarrator.narrate import generate_batches
 from neuronarrator.narrator import Narrator
-from neuronarrator.persons import seen_in_training
+from neuronarrator.persons import seen_in_training, stages_of
 from neuronarrator.version import __version__
 
 PACKAGES = ("torch", "transformers", "torchmetrics", "numpy", "scipy", "mne")
@@ -113,7 +113,7 @@ def score_narratives(
         )
     return tally.scores() | {
         "n_missing": tally.missing,
-        "seen_in_training": seen_in_training(narrator, [row.subject for row in tally.rows]),
+        "seen_in_training": seen_in_training(stages_of(narrator), [row.subject for row in tally.rows]),
         "config": _config(narrator, tally, options),
         "seed": options.seed,
         "model": narrator.card,

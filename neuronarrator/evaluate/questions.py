@@ -24,6 +24,7 @@ from neuronarrator.evaluate.sources import none_usable, open_data, usable
 from neuronarrator.metrics.bootstrap import LEVEL, bootstrap_means, percentiles
 from neuronarrator.narrate import read_batches
 from neuronarrator.narrator import Narrator
+from neuronarrator.persons import seen_in_training, stages_of
 
 KINDS: tuple[Task, ...] = ("yes_no", "choice", "question")
 CHANCE = {"yes_no": 0.5, "choice": 0.25}
@@ -60,7 +61,8 @@ def evaluate_questions(
         seed: of the questions and of resamples.
 
     Returns:
-        For each of "kinds" what `score_answers` returns, "config" and "skipped" recordings.
+        For each of "kinds" what `score_answers` returns, "seen_in_training" (persons; None where nobody knows),
+        "config" and "skipped" recordings.
 
     Raises:
         RecordingError: no recording can be used.
@@ -82,7 +84,8 @@ def evaluate_questions(
     kinds = {kind: [one for one in answered if one.item.task == kind] for kind in KINDS}
     config = {"model": narrator.card, "seed": seed, "resamples": RESAMPLES, "level": LEVEL, "versions": versions()}
     scores = {kind: score_answers(found, seed) for kind, found in kinds.items() if found}
-    return {"kinds": scores, "config": config, "skipped": skipped}
+    seen = seen_in_training(stages_of(narrator), [one.subject for one in answered])
+    return {"kinds": scores, "seen_in_training": seen, "config": config, "skipped": skipped}
 
 
 def ask_all(

@@ -31,7 +31,7 @@ from neuronarrator.metrics.retrieval import (
     summarise_ranks,
 )
 from neuronarrator.narrator import Narrator
-from neuronarrator.persons import seen_in_training
+from neuronarrator.persons import seen_in_training, stages_of
 
 BATCH_SIZE = 64
 TIES = "a tie counts against the query (pessimistic): equal similarities within 1e-6 rank before the match"
@@ -147,7 +147,7 @@ def evaluate_retrieval(
         "seed": options.seed,
         "split": split or "all",
         "subjects": found.subjects,
-        "seen_in_training": seen_in_training(narrator, pairs.subjects.tolist()),
+        "seen_in_training": seen_in_training(stages_of(narrator), pairs.subjects.tolist()),
         "model": narrator.card,
         "skipped": skipped,
     }

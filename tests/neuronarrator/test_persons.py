@@ -10,7 +10,7 @@ from neuronarrator.commands.scores import show_scores
 from neuronarrator.datamodule import CropDataModule
 from neuronarrator.evaluate.sources import open_data
 from neuronarrator.narrator import Narrator
-from neuronarrator.persons import KEY, code_of, codes_of, seen_in_training
+from neuronarrator.persons import KEY, code_of, codes_of, seen_in_training, stages_of
 from neuronarrator.source import Source
 
 
@@ -43,10 +43,9 @@ def test_files_of_nobody_knows_whom_are_persons_by_their_names(tmp_path: Path) -
 def test_codes_name_nobody_and_tell_who_was_seen() -> None:
     stages = [{"steps": 1}, {KEY: codes_of(["clinic/Anna", "clinic/Ben"])}]
     assert "Anna" not in str(stages)
-    model, silent = SimpleNamespace(stages=stages), SimpleNamespace(stages=stages[:1])
-    assert seen_in_training(model, ["clinic/Ben", "clinic/Eve", "clinic/Ben"]) == ["clinic/Ben"]
-    assert seen_in_training(silent, ["clinic/Ben"]) is None
-    assert seen_in_training(SimpleNamespace(), ["clinic/Ben"]) is None
+    assert seen_in_training(stages, ["clinic/Ben", "clinic/Eve", "clinic/Ben"]) == ["clinic/Ben"]
+    assert seen_in_training(stages[:1], ["clinic/Ben"]) is None
+    assert stages_of(SimpleNamespace()) == []
 
 
 def test_scores_of_persons_in_training_are_shown_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,8 +59,8 @@ def test_scores_of_persons_in_training_are_shown_with_a_warning(capsys: pytest.C
 def test_the_shipped_model_says_whom_it_saw() -> None:
     tiny = Narrator.from_pretrained("tiny")
     held_out = [f"workload/Subject{number}" for number in range(26, 31)] + ["motor-imagery/S038", "adhd-child/v109"]
-    assert seen_in_training(tiny, held_out) == []
-    assert seen_in_training(tiny, [*held_out, "workload/Subject03", "adhd-child/v107"]) == [
+    assert seen_in_training(stages_of(tiny), held_out) == []
+    assert seen_in_training(stages_of(tiny), [*held_out, "workload/Subject03", "adhd-child/v107"]) == [
         "adhd-child/v107",
         "workload/Subject03",
     ]
