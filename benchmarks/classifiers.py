@@ -145,9 +145,9 @@ def score_narratives(
     start = time.process_time()
     name = get_dataset(args.dataset).card.name
     written, _, _ = collect(narrator, open_data(root, args.dataset).items, {})
-    rows = [row for row in written[name] if row.label in segments.classes]
     folds = subject_folds(segments, args.folds, args.seed)
-    fold_of = dict(zip(segments.subjects.tolist(), folds.tolist(), strict=True))
+    fold_of = dict(zip(segments.subjects.tolist(), folds.tolist(), strict=True))  # who lacks an electrode is not in it
+    rows = [row for row in written[name] if row.label in segments.classes and row.subject in fold_of]
     told: list[str | None] = []
     kept: list[Labelled] = []
     for fold in range(args.folds):
