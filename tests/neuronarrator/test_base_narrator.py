@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase, Qwen3Config, Qwen3ForCausalLM
 from corpus.dataset import Batch
 from encoders import topomap
 from encoders.presets import BASE, SIGNAL_ENCODER_PRESETS
+from neuronarrator.language.chat import lesson_ids
 from neuronarrator.language.generation import GenerationOptions
 from neuronarrator.language.llm import Tuning, build_llm
 from neuronarrator.language.prompts import PLACEHOLDERS, build_prompt
@@ -144,11 +145,27 @@ def test_fields_make_the_model_that_they_always_made(tokenizer: PreTrainedTokeni
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
 
 
-def test_qwens_own_tokenizer_and_chat_template_carry_the_placeholders(shared_data: Path) -> None:
+@pytest.fixture
+def qwens(shared_data: Path) -> PreTrainedTokenizerBase:
     folder = shared_data / "qwen2_tokenizer"
     if not folder.is_dir():
         pytest.skip("Qwen's tokenizer not found: expected it in qwen2_tokenizer/ of the shared data")
-    tokenizer = load_or_train_tokenizer(str(folder), vocab_size=0)
+    return load_or_train_tokenizer(str(folder), vocab_size=0)
+
+
+def test_a_conversation_is_learnt_as_qwens_template_writes_it(qwens: PreTrainedTokenizerBase) -> None:
+    said = ["Is it clean?", "Yes. No artifacts.", "Where is it strongest?", "Over O1, 57.2 µV."]
+    ids, learnt = lesson_ids(qwens, said, 500)
+    messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
+    whole = qwens(qwens.apply_chat_template(messages, tokenize=False), add_special_tokens=False)["input_ids"]
+    assert ids == whole[: len(ids)]
+    assert qwens.decode(whole[len(ids) :]) == "\n"
+    answers = [token for token, counts in zip(ids, learnt, strict=True) if counts]
+    assert qwens.decode(answers) == f"{said[1]}<|im_end|>{said[3]}<|im_end|>"
+
+
+def test_qwens_own_tokenizer_and_chat_template_carry_the_placeholders(qwens: PreTrainedTokenizerBase) -> None:
+    tokenizer = qwens
     assert "You are a helpful assistant." in tokenizer.chat_template  # its own, not ours
     ids = build_prompt(tokenizer, {"history": 2, "signal": 1, "topomap": 1})
     stand_ins = tokenizer.convert_tokens_to_ids(list(PLACEHOLDERS.values()))
