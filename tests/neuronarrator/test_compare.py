@@ -30,6 +30,8 @@ from neuronarrator.compare.run import Rows, score_part
 from neuronarrator.evaluate.narrative_scores import MAIN, Scored, Scorer
 from neuronarrator.metrics.axes import AXES
 from neuronarrator.narrator import Narrator, NarratorConfig
+from neuronarrator.persons import codes_of
+from neuronarrator.source import Source
 from neuronarrator.text_narrator import TextConfig, TextNarrator
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "compare"
@@ -45,13 +47,19 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def systems(
-    tokenizer: PreTrainedTokenizerBase, small_llm: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    recordings: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    small_llm: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, str]:
-    """An untrained narrator of signals, and one of nothing."""
+    """An untrained narrator of signals, and one of nothing that saw the third person."""
     root = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     Narrator(NarratorConfig(llm=small_llm, max_new_tokens=8), tokenizer).save_pretrained(root / "signals")
-    TextNarrator(TextConfig("nothing", small_llm, max_new_tokens=8), tokenizer).save_pretrained(root / "nothing")
+    nothing = TextNarrator(TextConfig("nothing", small_llm, max_new_tokens=8), tokenizer)
+    persons = codes_of(Source(str(recordings), train=("person2*",)).persons("train"))
+    nothing.stages = [{"learns": "narratives", "steps": 1, "crops": 8, "persons": persons}]
+    nothing.save_pretrained(root / "nothing")
     return {"signal-native": str(root / "signals"), "no signal": str(root / "nothing")}
 
 
@@ -116,6 +124,16 @@ def test_files_of_predictions_take_the_place_of_a_model(
         compare(told, tmp_path / "again")
 
 
+def test_persons_whom_a_training_saw_are_told(comparison: Comparison) -> None:
+    seen = comparison.scores["seen_in_training"]
+    assert seen["signal-native"] is None  # it says nothing
+    (person,) = seen["no signal"]
+    assert person.endswith("person2")
+    assert f"Warning: 1 of these persons were in the training of no signal: {person}" in format_comparison(
+        comparison.scores
+    )
+
+
 def test_table_and_page_show_every_system(comparison: Comparison) -> None:
     table, page = format_comparison(comparison.scores), comparison_page(comparison)
     for name in ("signal-native", "no signal", ORACLE):
@@ -143,14 +161,15 @@ def test_the_command_writes_all_of_it(
     assert (tmp_path / "out" / "comparison.html").stat().st_size > 10_000
     assert Image.open(tmp_path / "out" / "comparison.png").width == 1800
     budget = scores["budgets"]["no signal"]
-    assert budget["training"] is None
+    assert budget["training"]["crops"] == 8
+    assert scores["budgets"]["signal-native"]["training"] is None
     assert budget["parameters"] == budget["llm_parameters"] == scores["budgets"]["signal-native"]["llm_parameters"]
 
 
 def test_the_comparison_of_the_experiments_can_be_read() -> None:
     config = read_config(EXPERIMENTS / "tiny.yaml")
     assert list(config.systems) == [
-        "signal-native", "image (VLM)", "text features", "no signal", "signal-native, shipped"
+        "signal-native", "image (VLM)", "image (VLM), paper's tasks", "text features", "no signal", "signal-native, shipped"
     ]  # fmt: skip
     assert config.data[2] == Chosen("../shared/data/adhd_child", "adhd-child", "test")
 
