@@ -169,7 +169,8 @@ def test_the_command_writes_all_of_it(
 def test_the_comparison_of_the_experiments_can_be_read() -> None:
     config = read_config(EXPERIMENTS / "tiny.yaml")
     assert list(config.systems) == [
-        "signal-native", "image (VLM)", "image (VLM), paper's tasks", "text features", "no signal", "signal-native, shipped"
+        "signal-native", "image (VLM)", "image (VLM), paper's tasks", "text features", "no signal",
+        "signal-native, shipped",
     ]  # fmt: skip
     assert config.data[2] == Chosen("../shared/data/adhd_child", "adhd-child", "test")
 
