@@ -1,9 +1,11 @@
 """Crops that carry items of an instruction mixture in place of their narratives."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from corpus.background import find_complete
 from corpus.dataset import CropDataset, Mixture
@@ -55,6 +57,12 @@ def test_the_default_is_the_mixture_of_the_paper(recording: Recording) -> None:
     conversations = sum(len(chat) > 2 for chat in chats)
     shares = [yes_no / count, choices / count, narratives / count, conversations / count]
     np.testing.assert_allclose(shares, [2, 2, 1, 1], atol=0.5)
+
+
+@pytest.mark.parametrize("recipe", ["base_2", "tiny_mixed_2"])
+def test_recipes_of_the_image_path_ask_that_mixture(recipe: str) -> None:
+    text = (Path(__file__).parents[2] / "experiments" / "vlm" / f"{recipe}.yaml").read_text("utf-8")
+    assert tuple(yaml.safe_load(text)["data"]["init_args"]["tasks"]) == Mixture().tasks
 
 
 def test_the_same_item_is_the_same_batch(recording: Recording) -> None:
