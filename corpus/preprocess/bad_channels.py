@@ -8,7 +8,6 @@ neither blinks nor a focus count. Muscle does not spread: it is left out by look
 """
 
 import numpy as np
-from scipy.fft import irfft, rfft, rfftfreq
 
 from corpus.preprocess.repair import CleanSignal
 
@@ -64,10 +63,10 @@ def _seconds(
     """A piece in `BAND_HZ`, in seconds of unit amplitude (S, C, T), and their amplitudes (S, C) in µV."""
     signal_uv = clean.read(*piece, rows)
     ramp = np.linspace(-1, 1, signal_uv.shape[1], dtype=signal_uv.dtype)
-    spectrum = rfft(signal_uv - (signal_uv @ ramp / (ramp @ ramp))[:, None] * ramp)  # without its drift
-    hz = rfftfreq(signal_uv.shape[1], 1 / second)
+    spectrum = np.fft.rfft(signal_uv - (signal_uv @ ramp / (ramp @ ramp))[:, None] * ramp)  # without its drift
+    hz = np.fft.rfftfreq(signal_uv.shape[1], 1 / second)
     spectrum[:, (hz < BAND_HZ[0]) | (hz > BAND_HZ[1])] = 0
-    x = irfft(spectrum, signal_uv.shape[1]).reshape(len(rows), -1, second).transpose(1, 0, 2)
+    x = np.fft.irfft(spectrum, signal_uv.shape[1]).reshape(len(rows), -1, second).transpose(1, 0, 2)
     x = x - x.mean(axis=2, keepdims=True)
     size = np.sqrt((x**2).mean(axis=2))
     return x / np.maximum(size, 1e-9)[..., None], size

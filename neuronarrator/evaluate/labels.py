@@ -100,6 +100,7 @@ def evaluate_labels(
     if options.probe and split not in (None, "train"):
         trained = _training_side(narrator, data, dataset, skipped)
     found = {}
+    subjects = [row.subject for rows in tested.values() for row in rows]
     for name, rows in tested.items():
         others = None if split in (None, "train") else trained.get(name, [])
         found[name] = score_labels(LABEL_TASKS[name], rows, others, options)
@@ -107,9 +108,7 @@ def evaluate_labels(
     return {
         "datasets": found,
         "split": split or "all",
-        "seen_in_training": seen_in_training(
-            stages_of(narrator), [row.subject for rows in tested.values() for row in rows]
-        ),
+        "seen_in_training": seen_in_training(stages_of(narrator), subjects),
         "config": {
             "model": narrator.card,
             "seeds": {"bootstrap": options.seed, "folds": options.seed},

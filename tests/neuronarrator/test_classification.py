@@ -157,11 +157,12 @@ def test_votes_are_those_of_the_raters() -> None:
 
 
 def test_real_votes_and_channels(shared_data: Path) -> None:
-    segments = read_segments(shared_data / "iiic_sparcnet", "iiic")
-    assert segments.signal_uv.shape == (18, 19, 2000)  # of 50 s, ten are labelled
+    with pytest.warns(UserWarning, match="left out: 1 of 18 segments without all of"):  # its F7 has a poor contact
+        segments = read_segments(shared_data / "iiic_sparcnet", "iiic")
+    assert segments.signal_uv.shape == (17, 19, 2000)  # of 50 s, ten are labelled
     np.testing.assert_allclose(segments.votes.sum(axis=1), 1, rtol=1e-6)
-    assert ((segments.votes > 0).sum(axis=1) > 1).sum() == 7  # raters disagree
-    assert len(set(segments.subjects)) == 18
+    assert ((segments.votes > 0).sum(axis=1) > 1).sum() == 6  # raters disagree
+    assert len(set(segments.subjects)) == 17
 
 
 # -- who is on which side --------------------------------------------------------------------------------------------
