@@ -12,6 +12,8 @@ import numpy as np
 from corpus.preprocess.repair import CleanSignal
 
 STRONG = 3.0  # times the median electrode; next in 215 recordings of eight sources: 2.9
+STRONG_UV = 40.0  # and beyond it, root mean square; the four that were found there have 55 and more
+LIVE_UV = 1.0  # an electrode below it is not connected, and no measure for the others
 ALONE = 0.6  # correlation with other electrodes below it
 BAND_HZ = (1.0, 20.0)
 EXCERPT_S = 10
@@ -30,20 +32,23 @@ def find_bad_channels(clean: CleanSignal, rows: np.ndarray, sfreq: float) -> dic
 
     Returns:
         For each of them, by its row in the recording, its amplitude as a multiple of the median electrode's. Nothing
-        for fewer than `MIN_ELECTRODES` channels or less than a second.
+        for fewer than `MIN_ELECTRODES` that are connected, or less than a second.
     """
     second = round(sfreq)
     pieces = _excerpts(clean, second)
-    if len(rows) < MIN_ELECTRODES or not pieces:
+    if not len(rows) or not pieces:
         return {}
     size = np.median(np.concatenate([_seconds(clean, piece, rows, second)[1] for piece in pieces]), axis=0)
-    usual = np.median(size)
-    strong = np.flatnonzero(size > STRONG * usual)
+    live = size > LIVE_UV
+    if np.count_nonzero(live) < MIN_ELECTRODES:
+        return {}
+    usual = np.median(size[live])
+    strong = np.flatnonzero(size > max(STRONG * usual, STRONG_UV))
     if not len(strong):
         return {}
     alike = np.concatenate([_likeness(_seconds(clean, piece, rows, second)[0], strong) for piece in pieces])
     bad = strong[np.median(alike, axis=0) < ALONE]
-    return {int(rows[i]): float(size[i] / max(usual, 1e-9)) for i in bad}
+    return {int(rows[i]): float(size[i] / usual) for i in bad}
 
 
 def _excerpts(clean: CleanSignal, second: int) -> list[tuple[int, int]]:

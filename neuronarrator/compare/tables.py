@@ -11,10 +11,10 @@ SCORES = {"fact_f1": "Fact-F1", WITHOUT_TRENDS: "Fact-F1 without trends", "rouge
 BUDGET = "What each was given"
 MAX_NAMED = 5
 BUDGET_NOTE = (
-    "Crops: training segments with their narrative. Tokens: of prompts and answers, without padding; after ≈ crops "
-    "times the tokens of a segment of this comparison. FLOPs: two for each multiply-add, counted on one segment of "
-    "each dataset of this comparison, its history included; of training: forward and backward of what learns, times "
-    "the crops. Tokens of a segment: prompt + what the system wrote."
+    "Crops: training segments with their narrative, or what else was asked. Tokens: of prompts and answers, without "
+    "padding; after ≈ crops times the tokens of a segment of this comparison. FLOPs: two for each multiply-add, "
+    "counted on one segment of each dataset of this comparison, its history included; of training: forward and "
+    "backward of what learns, times the crops. Tokens of a segment: prompt + what the system wrote."
 )
 
 

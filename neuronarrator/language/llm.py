@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
+from neuronarrator.hub import CONFIG_FILE, WEIGHTS_FILE
+
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -57,7 +59,7 @@ def build_llm(llm: str | Mapping[str, Any], vocab_size: int) -> PreTrainedModel:
 
 def text_narrator_config(directory: str | Path) -> dict[str, Any] | None:
     """The configuration that a text narrator saved in a directory; None where it holds something else, or nothing."""
-    file = Path(directory) / "config.json"
+    file = Path(directory) / CONFIG_FILE
     config = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return config if config.get("kind") == "text" else None
 
@@ -65,13 +67,13 @@ def text_narrator_config(directory: str | Path) -> dict[str, Any] | None:
 def _llm_of(directory: str, config: Mapping[str, Any]) -> PreTrainedModel:
     """The LLM of a saved text narrator."""
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**{"model_type": "qwen3", **config["llm"]}))
-    weights = load_file(Path(directory) / "model.safetensors")
+    weights = load_file(Path(directory) / WEIGHTS_FILE)
     report = model.load_state_dict({name.removeprefix("llm."): v for name, v in weights.items()}, strict=False)
     model.tie_weights()
     if report.unexpected_keys or set(report.missing_keys) - {"lm_head.weight"}:
         raise ValueError(
             f"got weights that miss {report.missing_keys[:3]} and add {report.unexpected_keys[:3]}, expected those of "
-            f"the config.json in {Path(directory).name}: restore both files from one model"
+            f"the {CONFIG_FILE} in {Path(directory).name}: restore both files from one model"
         )
     return model
 

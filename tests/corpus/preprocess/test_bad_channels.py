@@ -10,8 +10,6 @@ from corpus.preprocess.bad_channels import MIN_ELECTRODES
 from corpus.simulate import random_preset, simulate
 from corpus.simulate.forward import Head
 
-SFREQ = 200.0
-
 
 @pytest.fixture(scope="module")
 def rest():
@@ -75,6 +73,17 @@ def test_a_bad_minute_of_many_is_not_enough(rest):
     part = rest.signal_uv.shape[1]
     signal_uv[4, :part] += pops(rest, 400.0)
     assert preprocess(with_signal(rest, signal_uv)).ch_names == rest.ch_names
+
+
+@pytest.mark.parametrize("idle_uv", [0.0, 2.0], ids=["flat", "noise"])
+def test_electrodes_that_are_not_connected_are_no_measure_for_the_others(rest, idle_uv):
+    """Most of a cap may be unplugged; what is left is EEG, however few electrodes look alike."""
+    rng = np.random.default_rng(0)
+    signal_uv = idle_uv * rng.standard_normal(rest.signal_uv.shape)
+    names = ("Fp1", "C4", "O2")
+    connected = [rest.ch_names.index(name) for name in names]
+    signal_uv[connected] = rest.signal_uv[connected]
+    assert set(names) <= set(preprocess(with_signal(rest, signal_uv)).ch_names)
 
 
 def test_few_electrodes_are_never_judged(rest):
